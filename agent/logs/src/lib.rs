@@ -1,0 +1,54 @@
+//! Ships the logs of a node to Amazon CloudWatch Logs.
+//!
+//! **In:** files below `/var/log/pods`, through a [`HostRoot`](safeguard_host::HostRoot), and [`Settings`].
+//! **Out:** `PutLogEvents` requests, a checkpoint of what was accepted, and a [`Status`] for people and metrics.
+//! **Never:** waits for Kubernetes, keeps a second copy of a line on disk, moves an offset before the service accepted what
+//! is below it, or gives a line up without counting it.
+//!
+//! ```text
+//! discover ─ tail ─ parse ─ batch ──────► ship ──────► Receipt ─ checkpoint
+//! └─ one thread: files, CPU ────┘         └ network ┘    └─ ledger ─ status
+//! ```
+//!
+//! The file on the left is named by its verb. Files of the node are only read; the state directory is only written by
+//! `checkpoint` and `quarantine`.
+
+mod batch;
+mod checkpoint;
+mod discover;
+mod encode;
+mod ledger;
+pub mod limits;
+mod names;
+mod parse;
+mod pipeline;
+mod quarantine;
+mod ranges;
+mod settings;
+mod ship;
+mod source;
+mod status;
+mod tail;
+mod watch;
+
+pub use discover::ContainerKey;
+pub use ledger::{Count, Ledger, Reason};
+pub use names::{ContainerNames, NameKind, NodeNames, Template, TemplateError, Variable};
+pub use pipeline::{Drained, Health, Logs, StartError};
+pub use settings::{Format, GroupClass, NewGroups, Oversize, Selector, Settings};
+pub use ship::{Deadlines, Failure, FailureKind, LogsApi, Rejected, SdkLogs};
+pub use status::{ContainerStatus, Status, TargetStatus};
+
+/// A log file, by its number in the pipeline.
+pub(crate) type FileNo = u32;
+/// A container, by its number in the pipeline.
+pub(crate) type ContainerNo = u32;
+/// A group and stream, by their number in the pipeline.
+pub(crate) type TargetNo = u32;
+
+/// A log group and stream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Target {
+    pub(crate) group: String,
+    pub(crate) stream: String,
+}

@@ -1,0 +1,471 @@
+//! Wires the stages: one thread reads, parses and batches; the caller's runtime ships.
+//!
+//! The thread owns every file, every offset and every account, so nothing of them is locked. It speaks with the rest
+//! through channels: batches go out, receipts come back, and people ask for a status. Reading blocks this thread and
+//! nothing else.
+
+mod batcher;
+mod container;
+mod files;
+mod handle;
+mod read;
+mod rescan;
+mod save;
+mod sink;
+
+pub use handle::{Drained, Health, Logs, StartError};
+
+use std::collections::{HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use safeguard_host::HostRoot;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::batch::{Claim, Compression};
+use crate::checkpoint::FileRecord;
+use crate::discover::{ContainerDir, Place};
+use crate::ledger::{Count, Ledger};
+use crate::quarantine::Quarantine;
+use crate::settings::Settings;
+use crate::ship::{Command, Outcome, Receipt};
+use crate::status::{Status, TargetStatus};
+use crate::tail::Window;
+use crate::watch::{News, Watch};
+use crate::{ContainerNo, FileNo};
+use batcher::Batcher;
+use container::Container;
+use files::LogFile;
+use save::Saver;
+
+/// Version of [`Status`].
+const STATUS_VERSION: u32 = 1;
+
+/// Looks at files are lined up on this grid, so that many files cost one wake-up.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What others ask of the thread.
+#[derive(Debug)]
+enum Request {
+    Status(oneshot::Sender<Status>),
+    Reload(Box<Settings>),
+    Drain { deadline: Instant, done: oneshot::Sender<Drained> },
+}
+
+/// When the pipeline has read what there was as it began to end.
+#[derive(Debug)]
+struct Draining {
+    deadline: Instant,
+    /// How far each file is read: its size when draining began.
+    until: HashMap<FileNo, u64>,
+    done: oneshot::Sender<Drained>,
+}
+
+#[derive(Debug)]
+struct Pipeline {
+    settings: Settings,
+    host: HostRoot,
+    now_ms: fn() -> i64,
+    started: Instant,
+    containers: HashMap<ContainerNo, Container>,
+    by_dir: HashMap<ContainerDir, ContainerNo>,
+    next_container: ContainerNo,
+    next_file: FileNo,
+    /// Containers that may have something to read.
+    ready: VecDeque<ContainerNo>,
+    /// Containers that have something to read and no room for it.
+    blocked: Vec<ContainerNo>,
+    batcher: Batcher,
+    window: Window,
+    scratch: Vec<u8>,
+    watch: Watch,
+    /// Directories that inotify says have changed.
+    dirty: Vec<PathBuf>,
+    next_rescan: Instant,
+    next_look: Instant,
+    saver: Saver,
+    quarantine: Quarantine,
+    /// Why the directory of all pods cannot be listed, if so.
+    missing_pods_dir: Option<String>,
+    /// Accounts of containers that are gone.
+    past: Ledger,
+    requests: u64,
+    wire_bytes: u64,
+    draining: Option<Draining>,
+    beat: Arc<AtomicU64>,
+}
+
+/// The channels of the thread.
+#[derive(Debug)]
+struct Channels {
+    requests: UnboundedReceiver<Request>,
+    outcomes: UnboundedReceiver<Outcome>,
+    news: UnboundedReceiver<News>,
+}
+
+impl Pipeline {
+    fn new(
+        settings: Settings,
+        host: HostRoot,
+        now_ms: fn() -> i64,
+        commands: UnboundedSender<Command>,
+        watch: Watch,
+        saver: Saver,
+        beat: Arc<AtomicU64>,
+    ) -> Self {
+        let now = Instant::now();
+        let compression = settings.gzip_level.map_or(Compression::None, Compression::Gzip);
+        let batcher = Batcher::new(
+            compression,
+            settings.memory_budget,
+            settings.flush_interval,
+            settings.max_puts_per_second,
+            commands,
+        );
+        Self {
+            quarantine: Quarantine::new(&settings.state_dir),
+            settings,
+            host,
+            now_ms,
+            started: now,
+            containers: HashMap::new(),
+            by_dir: HashMap::new(),
+            next_container: 0,
+            next_file: 0,
+            ready: VecDeque::new(),
+            blocked: Vec::new(),
+            batcher,
+            window: Window::default(),
+            scratch: Vec::new(),
+            watch,
+            dirty: Vec::new(),
+            next_rescan: now,
+            next_look: now,
+            saver,
+            missing_pods_dir: None,
+            past: Ledger::default(),
+            requests: 0,
+            wire_bytes: 0,
+            draining: None,
+            beat,
+        }
+    }
+
+    /// Takes over what the last run knew.
+    fn remember(&mut self, records: &[FileRecord]) {
+        use std::os::unix::ffi::OsStringExt;
+        let now = Instant::now();
+        for record in records {
+            let dir = ContainerDir {
+                pod: std::ffi::OsString::from_vec(record.pod.clone()),
+                container: std::ffi::OsString::from_vec(record.container.clone()),
+            };
+            let name = std::ffi::OsString::from_vec(record.name.clone());
+            let (Some(number), Some(place)) = (self.container(&dir), Place::of(&name)) else { continue };
+            let file_number = self.next_file;
+            self.next_file += 1;
+            let file = LogFile::remembered(file_number, number, record, place, now);
+            if let Some(container) = self.containers.get_mut(&number) {
+                container.files.push(file);
+            }
+        }
+    }
+
+    /// The number of the container of a directory, known or new. `None` if it is not the directory of a pod.
+    fn container(&mut self, dir: &ContainerDir) -> Option<ContainerNo> {
+        if let Some(number) = self.by_dir.get(dir) {
+            return Some(*number);
+        }
+        let key = dir.key()?;
+        let number = self.next_container;
+        self.next_container += 1;
+        let container = Container::new(dir.clone(), key, &self.settings, &mut self.batcher);
+        self.containers.insert(number, container);
+        self.by_dir.insert(dir.clone(), number);
+        Some(number)
+    }
+
+    /// Runs until draining is done or nobody listens any more.
+    async fn run(mut self, mut channels: Channels) {
+        loop {
+            self.beat.store(milliseconds(self.started.elapsed()), Ordering::Relaxed);
+            if !self.take_in(&mut channels) {
+                return;
+            }
+            let now = Instant::now();
+            self.rescan(now);
+            self.look(now);
+            self.read(now);
+            self.batcher.flush(now, self.draining.is_some());
+            self.relieve(now);
+            self.saver.save_if_due(now, self.settings.checkpoint_interval, &self.containers).await;
+            if self.is_drained(now) {
+                return self.end().await;
+            }
+            if !self.ready.is_empty() {
+                // There is more to read: only let the other tasks of this thread have a turn.
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let wake = self.wake(now);
+            tokio::select! {
+                biased;
+                request = channels.requests.recv() => match request {
+                    Some(request) => self.answer(request),
+                    None => return,
+                },
+                Some(outcome) = channels.outcomes.recv() => self.apply(outcome),
+                Some(news) = channels.news.recv() => self.note(news),
+                () = tokio::time::sleep_until(wake) => {}
+            }
+        }
+    }
+
+    /// Takes what has come in meanwhile, without waiting. `false` when nobody listens any more.
+    fn take_in(&mut self, channels: &mut Channels) -> bool {
+        while let Ok(outcome) = channels.outcomes.try_recv() {
+            self.apply(outcome);
+        }
+        while let Ok(news) = channels.news.try_recv() {
+            self.note(news);
+        }
+        loop {
+            match channels.requests.try_recv() {
+                Ok(request) => self.answer(request),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// When to go on if nothing comes in.
+    fn wake(&self, now: Instant) -> Instant {
+        let mut wake = self.next_look.min(self.next_rescan);
+        if let Some(flush) = self.batcher.next_flush(now) {
+            wake = wake.min(flush);
+        }
+        if let Some(save) = self.saver.next(now, self.settings.checkpoint_interval) {
+            wake = wake.min(save);
+        }
+        for lane in &self.batcher.lanes {
+            if let Some(again) = lane.paused_until.filter(|t| *t > now) {
+                wake = wake.min(again);
+            }
+        }
+        if self.draining.is_some() {
+            wake = wake.min(now + TICK);
+        }
+        wake.max(now + Duration::from_millis(1))
+    }
+
+    fn note(&mut self, news: News) {
+        match news {
+            News::Changed(dir) if !self.dirty.contains(&dir) => self.dirty.push(dir),
+            News::Changed(_) => {}
+            News::Lost => self.next_rescan = Instant::now(),
+        }
+    }
+
+    fn answer(&mut self, request: Request) {
+        match request {
+            // Who asked may have gone away.
+            Request::Status(reply) => drop(reply.send(self.status())),
+            Request::Reload(settings) => self.reload(*settings),
+            Request::Drain { deadline, done } => {
+                let now = Instant::now();
+                self.next_rescan = now;
+                self.rescan(now);
+                self.look_at_all(now);
+                let files = self.containers.values().flat_map(|c| &c.files);
+                let until = files.map(|f| (f.number, f.size)).collect();
+                self.draining = Some(Draining { deadline, until, done });
+            }
+        }
+    }
+
+    /// Takes over the settings that may change while the agent runs.
+    fn reload(&mut self, new: Settings) {
+        self.batcher.flush_interval = new.flush_interval;
+        self.batcher.puts_per_second = f64::from(new.max_puts_per_second.max(1));
+        self.settings = new;
+        for container in self.containers.values_mut() {
+            container.choose(&self.settings);
+        }
+        self.next_rescan = Instant::now();
+    }
+
+    fn apply(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Settled(receipt) => self.settle(receipt),
+            Outcome::Returned { target, claims, memory, again_at } => {
+                self.batcher.settled(target, memory);
+                if let Some(lane) = self.batcher.lanes.get_mut(target as usize) {
+                    lane.paused_until = Some(again_at);
+                }
+                self.give_back(&claims);
+            }
+            Outcome::Trouble { target, trouble } => {
+                if let Some(lane) = self.batcher.lanes.get_mut(target as usize) {
+                    lane.trouble = trouble;
+                    if lane.trouble.is_none() {
+                        lane.paused_until = None;
+                    }
+                }
+            }
+        }
+        // There is room again, or a reason to look for it.
+        for number in std::mem::take(&mut self.blocked) {
+            self.queue(number);
+        }
+    }
+
+    /// Books a receipt: the only way by which bytes become settled as delivered.
+    fn settle(&mut self, receipt: Receipt) {
+        self.batcher.settled(receipt.target, receipt.memory);
+        self.requests += 1;
+        self.wire_bytes += receipt.wire_bytes;
+        self.saver.settled(receipt.size.bytes);
+        if !receipt.quarantined.is_empty() {
+            self.keep_in_quarantine(&receipt);
+        }
+        let mut delivered: Vec<Count> = receipt.claims.iter().map(|c| Count::new(c.events, c.file_bytes)).collect();
+        for (index, reason, count) in &receipt.lost {
+            let (Some(left), Some(claim)) = (delivered.get_mut(*index), receipt.claims.get(*index)) else { continue };
+            left.take(*count);
+            self.ledger(claim.container).reason_mut(*reason).add(*count);
+        }
+        for (claim, delivered) in receipt.claims.iter().zip(delivered) {
+            let ledger = self.ledger(claim.container);
+            ledger.in_flight.take(Count::new(claim.events, claim.file_bytes));
+            ledger.delivered.add(delivered);
+            if let Some(file) = self.file(claim.container, claim.file) {
+                file.settled.insert_all(&claim.ranges);
+            }
+        }
+    }
+
+    fn keep_in_quarantine(&mut self, receipt: &Receipt) {
+        let Some(lane) = self.batcher.lanes.get(receipt.target as usize) else { return };
+        let events = receipt.quarantined.len();
+        let why = receipt.quarantined.first().map_or("", |q| &q.why);
+        match self.quarantine.keep(&lane.target, &receipt.quarantined, (self.now_ms)()) {
+            Ok(()) => tracing::warn!(
+                events, group = lane.target.group, error = why, kept = %self.quarantine.path().display(),
+                "CloudWatch Logs refuses events by themselves; they are kept aside and the rest goes on."
+            ),
+            Err(error) => tracing::error!(
+                events, group = lane.target.group, why, %error,
+                "CloudWatch Logs refuses events by themselves, and they cannot be kept either."
+            ),
+        }
+    }
+
+    /// Lines of batches that were given up for now are read again later.
+    fn give_back(&mut self, claims: &[Claim]) {
+        for claim in claims {
+            let count = Count::new(claim.events, claim.file_bytes);
+            let ledger = self.ledger(claim.container);
+            ledger.in_flight.take(count);
+            ledger.returned.add(count);
+            match self.file(claim.container, claim.file).filter(|f| !f.given_up) {
+                Some(file) => {
+                    file.tail.give_back(&claim.ranges);
+                    (file.finished, file.caught_up_at) = (false, 0);
+                }
+                // Its file is gone for good, so these lines are as well.
+                None => self.ledger(claim.container).abandoned_bytes += claim.ranges.len(),
+            }
+            self.queue(claim.container);
+        }
+    }
+
+    fn relieve(&mut self, now: Instant) {
+        let claims = self.batcher.relieve(now);
+        self.give_back(&claims);
+    }
+
+    fn ledger(&mut self, container: ContainerNo) -> &mut Ledger {
+        match self.containers.get_mut(&container) {
+            Some(container) => &mut container.ledger,
+            None => &mut self.past,
+        }
+    }
+
+    fn file(&mut self, container: ContainerNo, file: FileNo) -> Option<&mut LogFile> {
+        self.containers.get_mut(&container)?.files.iter_mut().find(|f| f.number == file)
+    }
+
+    fn queue(&mut self, number: ContainerNo) {
+        if let Some(container) = self.containers.get_mut(&number)
+            && !container.queued
+        {
+            container.queued = true;
+            self.ready.push_back(number);
+        }
+    }
+
+    fn status(&self) -> Status {
+        let mut containers: Vec<_> = self
+            .containers
+            .values()
+            .filter_map(|c| Some(c.status(&self.batcher.lanes.get(c.target as usize)?.target)))
+            .collect();
+        containers.sort_by_key(crate::ContainerStatus::key);
+        let mut total = self.past.clone();
+        containers.iter().for_each(|c| total.add(&c.ledger));
+        let targets = self.batcher.lanes.iter().map(|lane| TargetStatus {
+            group: lane.target.group.clone(),
+            stream: lane.target.stream.clone(),
+            outstanding: u32::try_from(lane.outstanding).unwrap_or(u32::MAX),
+            failures: lane.trouble.as_ref().map_or(0, |t| t.failures),
+            failing_seconds: lane.trouble.as_ref().map(|t| t.since.elapsed().as_secs()),
+            error: lane.trouble.as_ref().map(|t| t.message.clone()),
+        });
+        Status {
+            version: STATUS_VERSION,
+            at_ms: (self.now_ms)(),
+            behind_bytes: containers.iter().map(|c| c.behind_bytes).sum(),
+            targets: targets.collect(),
+            containers,
+            total,
+            memory_bytes: self.batcher.memory() as u64,
+            memory_budget_bytes: self.settings.memory_budget as u64,
+            pinned_bytes: self.containers.values().flat_map(|c| &c.files).map(|f| f.pinned).sum(),
+            requests: self.requests,
+            wire_bytes: self.wire_bytes,
+            checkpoint_age_ms: self.saver.age().map(milliseconds),
+            checkpoint_error: self.saver.error(),
+            started_without_checkpoint: self.saver.load_error(),
+            inotify: self.watch.is_live(),
+        }
+    }
+
+    /// Whether everything that was there when draining began is settled, or there is no more time.
+    fn is_drained(&self, now: Instant) -> bool {
+        let Some(draining) = &self.draining else { return false };
+        now >= draining.deadline || self.is_settled()
+    }
+
+    /// Whether nothing that may be read is left unread, and nothing that was read is unsettled.
+    fn is_settled(&self) -> bool {
+        self.batcher.is_idle() && self.ready.is_empty() && self.blocked.is_empty()
+    }
+
+    async fn end(mut self) {
+        self.saver.save_last(&self.containers).await;
+        let status = self.status();
+        let complete = self.is_settled();
+        let Some(draining) = self.draining.take() else { return };
+        // Who asked may have gone away.
+        drop(draining.done.send(Drained { complete, status }));
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

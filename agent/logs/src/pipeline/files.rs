@@ -1,0 +1,360 @@
+//! The log files of one container: which file on disk is which file we know.
+//!
+//! A file is its device, its inode and the hash of its head. Rotation renames it, gives it back its name, compresses it
+//! into another inode or removes it; it stays the same file with the same offsets.
+
+use std::ffi::OsString;
+
+use safeguard_host::{Attributes, FileId, HostDir, HostError};
+use tokio::time::Instant;
+
+use crate::checkpoint::FileRecord;
+use crate::discover::{Found, Place};
+use crate::ranges::Ranges;
+use crate::source::{Head, Source};
+use crate::tail::Tail;
+use crate::{ContainerNo, FileNo};
+
+/// Bytes of a head that tell two files of a container apart by themselves: a timestamp in nanoseconds and what follows it.
+const TELLING: usize = 40;
+
+/// A log file, open or remembered.
+#[derive(Debug)]
+pub(super) struct LogFile {
+    pub(super) number: FileNo,
+    pub(super) container: ContainerNo,
+    pub(super) name: OsString,
+    pub(super) place: Place,
+    /// `None` once the inode is known to belong to another file.
+    id: Option<FileId>,
+    /// The same file as the kubelet compressed it.
+    gzip_id: Option<FileId>,
+    pub(super) head: Head,
+    /// Whether the head was compared since the file was opened, renamed or resized.
+    verified: bool,
+    pub(super) source: Option<Source>,
+    pub(super) tail: Tail,
+    pub(super) settled: Ranges,
+    /// Uncompressed size when it was last looked at.
+    pub(super) size: u64,
+    /// Disk space that only we keep from being freed: the file has no name any more.
+    pub(super) pinned: u64,
+    /// The size at which everything complete had been read.
+    pub(super) caught_up_at: u64,
+    /// Everything was read, and nothing more is expected.
+    pub(super) finished: bool,
+    /// It was let go with bytes unread, to free disk space.
+    pub(super) given_up: bool,
+    /// The last listing had it, or its compressed form.
+    pub(super) listed: bool,
+    pub(super) missing_since: Instant,
+    pub(super) grew_at: Instant,
+    pub(super) next_look: Instant,
+    /// Milliseconds between looks: short while it grows.
+    pub(super) look_every: u64,
+}
+
+impl LogFile {
+    pub(super) fn remembered(number: FileNo, container: ContainerNo, record: &FileRecord, place: Place, now: Instant) -> Self {
+        use std::os::unix::ffi::OsStringExt;
+        Self {
+            number,
+            container,
+            name: OsString::from_vec(record.name.clone()),
+            place,
+            id: Some(FileId { device: record.device, inode: record.inode }),
+            gzip_id: None,
+            head: record.head,
+            verified: false,
+            source: None,
+            tail: Tail::resume(&record.settled),
+            settled: record.settled.clone(),
+            size: record.size,
+            pinned: 0,
+            caught_up_at: 0,
+            finished: false,
+            given_up: false,
+            listed: false,
+            missing_since: now,
+            grew_at: now,
+            next_look: now,
+            look_every: 0,
+        }
+    }
+
+    fn new(number: FileNo, container: ContainerNo, found: &Found, head: Head, source: Source, now: Instant) -> Self {
+        Self {
+            number,
+            container,
+            name: found.name.clone(),
+            place: found.place.clone(),
+            id: (!found.place.gzip).then_some(found.attributes.id),
+            gzip_id: found.place.gzip.then_some(found.attributes.id),
+            head,
+            verified: true,
+            source: Some(source),
+            tail: Tail::default(),
+            settled: Ranges::default(),
+            size: 0,
+            pinned: 0,
+            caught_up_at: 0,
+            finished: false,
+            given_up: false,
+            listed: true,
+            missing_since: now,
+            grew_at: now,
+            next_look: now,
+            look_every: 0,
+        }
+    }
+
+    /// What the checkpoint remembers of it.
+    pub(super) fn record(&self, pod: &[u8], container: &[u8]) -> FileRecord {
+        use std::os::unix::ffi::OsStrExt;
+        let id = self.id.unwrap_or(FileId { device: 0, inode: 0 });
+        FileRecord {
+            pod: pod.to_vec(),
+            container: container.to_vec(),
+            name: self.name.as_bytes().to_vec(),
+            device: id.device,
+            inode: id.inode,
+            head: self.head,
+            size: self.size,
+            settled: self.settled.clone(),
+        }
+    }
+
+    /// Bytes that are known to exist and are not settled.
+    pub(super) fn behind(&self) -> u64 {
+        self.size.saturating_sub(self.settled.len())
+    }
+
+    /// Bytes that were not read, let alone delivered.
+    pub(super) fn unread(&self) -> u64 {
+        self.size.saturating_sub(self.tail.position())
+    }
+
+    /// Whether a turn may find something.
+    pub(super) fn has_unread(&self) -> bool {
+        match &self.source {
+            None => false,
+            Some(Source::Gzip(_)) => !self.finished,
+            Some(Source::Plain(_)) => self.size > self.caught_up_at.max(self.tail.position()),
+        }
+    }
+
+    /// Whether its compressed form was not seen either.
+    pub(super) fn gzip_is_absent(&self) -> bool {
+        self.gzip_id.is_none()
+    }
+
+    /// Whether everything that was read is settled.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled.len() >= self.size
+    }
+
+    /// A new start for a file whose old content is gone.
+    pub(super) fn start_over(&mut self, number: FileNo, now: Instant) -> std::io::Result<()> {
+        let head = match &mut self.source {
+            Some(source) => Head::of(&source.head()?),
+            None => Head::default(),
+        };
+        self.number = number;
+        self.head = head;
+        self.tail = Tail::default();
+        self.settled = Ranges::default();
+        (self.size, self.caught_up_at, self.finished) = (0, 0, false);
+        (self.grew_at, self.next_look, self.look_every) = (now, now, 0);
+        Ok(())
+    }
+
+    /// Looks at the open file.
+    pub(super) fn look(&mut self, now: Instant) -> std::io::Result<Look> {
+        let Some(source) = &mut self.source else { return Ok(Look::Same) };
+        let Source::Plain(file) = source else {
+            return Ok(if self.finished { Look::Same } else { Look::Grew });
+        };
+        let attributes = Attributes::of(file)?;
+        self.pinned = if attributes.links == 0 { attributes.allocated } else { 0 };
+        if attributes.size < self.tail.position() || attributes.size < self.size {
+            return Ok(Look::Cut);
+        }
+        if attributes.size > u64::from(self.head.len) {
+            self.learn_head();
+        }
+        let grew = attributes.size > self.size;
+        self.size = attributes.size;
+        if grew {
+            self.grew_at = now;
+            self.finished = false;
+        }
+        Ok(if self.has_unread() { Look::Grew } else { Look::Same })
+    }
+
+    /// Takes more of the head in while the file is shorter than that.
+    fn learn_head(&mut self) {
+        if usize::from(self.head.len) >= crate::source::HEAD {
+            return;
+        }
+        // A file that cannot be read says so when it is tailed.
+        if let Some(Source::Plain(_)) = &self.source
+            && let Some(Ok(start)) = self.source.as_mut().map(Source::head)
+            && start.len() > usize::from(self.head.len)
+        {
+            self.head = Head::of(&start);
+        }
+    }
+
+    /// Lets the file go; it is opened again should it grow.
+    pub(super) fn close(&mut self) {
+        self.source = None;
+        self.pinned = 0;
+        self.verified = false;
+    }
+}
+
+/// What a look at a file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Look {
+    /// Nothing new.
+    Same,
+    /// There may be something to read.
+    Grew,
+    /// It is shorter than what was read of it: its old content is gone.
+    Cut,
+}
+
+/// What a file on disk is to us.
+enum Known {
+    /// This one of our files, and nothing about it changed that we would have to look into.
+    As(usize),
+    /// It has to be opened to know.
+    Unsure,
+}
+
+/// Compares a listing with the files we know: renames, opens, and adds. Errors are handed to `complain`.
+pub(super) fn reconcile(
+    files: &mut Vec<LogFile>,
+    dir: &HostDir,
+    found: &[Found],
+    container: ContainerNo,
+    next: &mut FileNo,
+    now: Instant,
+    mut complain: impl FnMut(String),
+) {
+    for file in files.iter_mut() {
+        file.listed = false;
+    }
+    for item in found {
+        match known(files, item) {
+            Known::As(index) => {
+                let file = &mut files[index];
+                file.listed = true;
+                // A plain name tells the place; the name of the compressed form does so only when the plain one is gone.
+                if !item.place.gzip || file.source.is_none() {
+                    file.name.clone_from(&item.name);
+                    file.place = item.place.clone();
+                }
+            }
+            Known::Unsure => {
+                if let Err(error) = open(files, dir, item, container, next, now)
+                    && !is_gone(&error)
+                {
+                    complain(error.to_string());
+                }
+            }
+        }
+    }
+    for file in files.iter_mut() {
+        if file.listed {
+            file.missing_since = now;
+        }
+    }
+    files.sort_by(|a, b| a.place.cmp(&b.place).then(a.number.cmp(&b.number)));
+}
+
+fn is_gone(error: &HostError) -> bool {
+    error.is_not_found()
+}
+
+fn known(files: &[LogFile], item: &Found) -> Known {
+    let id = Some(item.attributes.id);
+    if item.place.gzip {
+        let index = files.iter().position(|f| f.gzip_id == id);
+        return index.filter(|i| files[*i].source.is_some() || files[*i].finished).map_or(Known::Unsure, Known::As);
+    }
+    let Some(index) = files.iter().position(|f| f.id == id) else { return Known::Unsure };
+    let file = &files[index];
+    // While we hold it open its inode cannot become another file's. Closed, it has to look exactly as we left it.
+    let unchanged = file.verified || (file.finished && file.name == item.name && file.size == item.attributes.size);
+    if file.source.is_some() || unchanged && file.finished { Known::As(index) } else { Known::Unsure }
+}
+
+/// Opens a file on disk and finds out which of ours it is, or that it is new.
+fn open(
+    files: &mut Vec<LogFile>,
+    dir: &HostDir,
+    item: &Found,
+    container: ContainerNo,
+    next: &mut FileNo,
+    now: Instant,
+) -> Result<(), HostError> {
+    let file = dir.file(&item.name)?;
+    let id = item.attributes.id;
+    // Between the listing and the opening the name may have come to mean another file: the next listing will tell.
+    if Attributes::of(&file).is_ok_and(|a| a.id != id) {
+        return Ok(());
+    }
+    let mut source = if item.place.gzip { Source::gzip(file) } else { Source::Plain(file) };
+    // A `.gz` that cannot be read gets an empty head here, and its error when it is tailed.
+    let start = source.head().unwrap_or_default();
+    // What was empty when it was opened may have its head by now.
+    files.iter_mut().for_each(LogFile::learn_head);
+    let same_id = |f: &LogFile| if item.place.gzip { f.gzip_id == Some(id) } else { f.id == Some(id) };
+    // An inode that now has another head belongs to another file (fluent/fluent-bit#4895, #8025).
+    for f in files.iter_mut().filter(|f| same_id(f)) {
+        if f.head.len > 0 && !f.head.matches(&start) {
+            if item.place.gzip { f.gzip_id = None } else { f.id = None }
+        }
+    }
+    // Compressed, copied, or on a device that got another number at boot: the head tells. The kubelet leaves the plain file
+    // in place until its compressed form is complete, so both may be listed at once.
+    let same_head = |f: &LogFile| {
+        f.place.restart == item.place.restart && usize::from(f.head.len) >= TELLING && f.head.matches(&start)
+    };
+    let index = files
+        .iter()
+        .position(|f| same_id(f) && (f.head.len == 0 || f.head.matches(&start)))
+        .or_else(|| files.iter().position(same_head));
+    let Some(index) = index else {
+        let number = *next;
+        *next += 1;
+        files.push(LogFile::new(number, container, item, Head::of(&start), source, now));
+        return Ok(());
+    };
+    let known = &mut files[index];
+    known.listed = true;
+    if item.place.gzip {
+        known.gzip_id = Some(id);
+    } else {
+        known.id = Some(id);
+    }
+    if known.source.is_some() {
+        return Ok(());
+    }
+    let complete = known.finished && known.settled.len() >= known.size;
+    if item.place.gzip && complete {
+        return Ok(());
+    }
+    known.name.clone_from(&item.name);
+    known.place = item.place.clone();
+    known.verified = true;
+    known.finished = false;
+    known.source = Some(source);
+    known.next_look = now;
+    known.look_every = 0;
+    if usize::from(known.head.len) < start.len() {
+        known.head = Head::of(&start);
+    }
+    Ok(())
+}

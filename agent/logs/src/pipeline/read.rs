@@ -1,0 +1,329 @@
+//! Looking at open files, and reading those that grew: in turns, oldest file of a container first.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::container::Container;
+use super::files::{LogFile, Look};
+use super::sink::FileSink;
+use super::{Batcher, Pipeline, TICK};
+use crate::ContainerNo;
+use crate::source::Source;
+use crate::tail::{Turn, Window};
+
+/// Chunks that a container may read before the next one has its turn: about one batch.
+const CHUNKS: usize = 4;
+
+/// Longest time between looks at a file that does not grow, in milliseconds.
+const LOOK_AT_LEAST_EVERY: u64 = 400;
+
+/// After a file was rotated, the runtime may still write to it for a moment: before the next file is read, the cut line at
+/// its end waits this long.
+const CARRY_QUIET: Duration = Duration::from_millis(500);
+
+/// `.gz` files that may be read at the same time: each holds a decompressor.
+const GZIP_AT_ONCE: usize = 8;
+
+/// After an error of the disk, a file is left alone for this long.
+const AFTER_ERROR: Duration = Duration::from_secs(5);
+
+/// What a container's turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// There is more to read.
+    More,
+    /// Nothing to read now.
+    Done,
+    /// No room for what there is.
+    Blocked,
+}
+
+impl Pipeline {
+    /// Looks at the files whose time has come.
+    pub(super) fn look(&mut self, now: Instant) {
+        if now < self.next_look {
+            return;
+        }
+        self.look_until(now, now);
+    }
+
+    /// Looks at every file, whether its time has come or not.
+    pub(super) fn look_at_all(&mut self, now: Instant) {
+        self.look_until(now, now + Duration::from_secs(3600));
+    }
+
+    fn look_until(&mut self, now: Instant, due: Instant) {
+        let since_start = super::milliseconds(now.duration_since(self.started));
+        let mut next = now + Duration::from_millis(LOOK_AT_LEAST_EVERY);
+        let mut ready = Vec::new();
+        for (number, container) in &mut self.containers {
+            if !container.shipped {
+                continue;
+            }
+            for index in 0..container.files.len() {
+                let file = &mut container.files[index];
+                if file.source.is_none() {
+                    continue;
+                }
+                if file.next_look <= due {
+                    let grew = look_at(file, &mut container.ledger, &mut self.next_file, &mut container.last_error, now);
+                    file.look_every = if grew { 50 } else { (file.look_every * 2).clamp(50, LOOK_AT_LEAST_EVERY) };
+                    // On a grid, so that many idle files cost one wake-up.
+                    let wait = file.look_every - since_start % file.look_every;
+                    file.next_look = file.next_look.max(now + Duration::from_millis(wait));
+                    let ends = !grew && !file.finished && !file.tail.is_blank() || file.finished && file.is_settled();
+                    if grew || ends || file.tail.has_partial() {
+                        ready.push(*number);
+                    }
+                }
+                next = next.min(file.next_look);
+            }
+        }
+        self.next_look = next.max(now + TICK / 5);
+        for number in ready {
+            self.queue(number);
+        }
+    }
+
+    /// Gives each container that may have something to read a turn.
+    pub(super) fn read(&mut self, now: Instant) {
+        // One round at most: receipts and requests want to be taken in between.
+        for _ in 0..self.ready.len().min(8) {
+            let Some(number) = self.ready.pop_front() else { return };
+            let progress = self.turn(number, now);
+            let Some(container) = self.containers.get_mut(&number) else { continue };
+            container.queued = false;
+            match progress {
+                Progress::More => self.queue(number),
+                Progress::Blocked => self.blocked.push(number),
+                Progress::Done => {}
+            }
+        }
+    }
+
+    fn turn(&mut self, number: ContainerNo, now: Instant) -> Progress {
+        let gzip_open = self
+            .containers
+            .values()
+            .flat_map(|c| &c.files)
+            .filter(|f| matches!(f.source, Some(Source::Gzip(_))) && f.tail.position() > 0 && !f.finished)
+            .count();
+        let Some(container) = self.containers.get_mut(&number) else { return Progress::Done };
+        if !container.shipped {
+            return Progress::Done;
+        }
+        if self.batcher.is_paused(container.target, now) {
+            return Progress::Blocked;
+        }
+        let mut reader = Reader {
+            batcher: &mut self.batcher,
+            window: &mut self.window,
+            scratch: &mut self.scratch,
+            settings: &self.settings,
+            now,
+            now_ms: (self.now_ms)(),
+        };
+        for index in 0..container.files.len() {
+            let until = self.draining.as_ref().and_then(|d| d.until.get(&container.files[index].number).copied());
+            let file = &container.files[index];
+            if file.source.is_none() || (self.draining.is_some() && until.is_none_or(|u| file.tail.position() >= u)) {
+                continue;
+            }
+            let gzip = matches!(file.source, Some(Source::Gzip(_)));
+            if gzip && file.tail.position() == 0 && gzip_open >= GZIP_AT_ONCE && !file.finished {
+                // Its turn comes when another one is done.
+                return Progress::Blocked;
+            }
+            let mut chunks = 0;
+            while container.files[index].has_unread() {
+                if chunks == CHUNKS {
+                    return Progress::More;
+                }
+                chunks += 1;
+                match reader.chunk(container, index) {
+                    Ok(Turn::More) => {}
+                    Ok(Turn::CaughtUp) => caught_up(&mut container.files[index]),
+                    Ok(Turn::Blocked) => return Progress::Blocked,
+                    Err(error) => {
+                        failed(container, index, &error, now);
+                        break;
+                    }
+                }
+            }
+            match reader.end_of(container, index) {
+                Ok(End::Open) => {}
+                Ok(End::Wait) => return Progress::Done,
+                Ok(End::Blocked) => return Progress::Blocked,
+                Err(error) => failed(container, index, &error, now),
+            }
+        }
+        Progress::Done
+    }
+}
+
+/// Looks at one file. `true` if there may be something to read.
+fn look_at(
+    file: &mut LogFile,
+    ledger: &mut crate::Ledger,
+    next_file: &mut crate::FileNo,
+    last_error: &mut Option<String>,
+    now: Instant,
+) -> bool {
+    match file.look(now) {
+        Ok(Look::Same) => false,
+        Ok(Look::Grew) => true,
+        Ok(Look::Cut) => {
+            let lost = file.unread();
+            ledger.abandoned_bytes += lost;
+            let name = file.name.to_string_lossy().into_owned();
+            let message = format!("{name} was cut short; {lost} bytes that had not been read are gone");
+            tracing::warn!(file = name, abandoned_bytes = lost, "A log file was cut short. It is read from its start.");
+            *last_error = Some(message);
+            let number = *next_file;
+            *next_file += 1;
+            file.start_over(number, now).is_ok()
+        }
+        Err(error) => {
+            *last_error = Some(format!("{}: {error}", file.name.to_string_lossy()));
+            file.next_look = now + AFTER_ERROR;
+            false
+        }
+    }
+}
+
+fn caught_up(file: &mut LogFile) {
+    file.caught_up_at = file.size;
+    if let Some(Source::Gzip(_)) = &file.source {
+        // Nobody writes to it any more, so it is read to its end.
+        file.finished = true;
+        if let Some(Ok(Some(size))) = file.source.as_ref().map(Source::size) {
+            file.size = size;
+        }
+    }
+}
+
+fn failed(container: &mut Container, index: usize, error: &std::io::Error, now: Instant) {
+    let Some(file) = container.files.get_mut(index) else { return };
+    let name = file.name.to_string_lossy().into_owned();
+    file.next_look = now + AFTER_ERROR;
+    // A compressed file does not get better; a disk may.
+    if matches!(file.source, Some(Source::Gzip(_))) {
+        file.size = file.size.max(file.tail.position());
+        file.finished = true;
+    }
+    file.caught_up_at = file.size;
+    container.complain(format!("{name}: {error}"));
+}
+
+/// How things stand at the end of a file that was read.
+enum End {
+    /// The next file may be read.
+    Open,
+    /// First it has to be sure that this file is complete.
+    Wait,
+    /// No room for what is left of it.
+    Blocked,
+}
+
+/// What reading needs beside the file.
+struct Reader<'a> {
+    batcher: &'a mut Batcher,
+    window: &'a mut Window,
+    scratch: &'a mut Vec<u8>,
+    settings: &'a crate::Settings,
+    now: Instant,
+    now_ms: i64,
+}
+
+impl Reader<'_> {
+    /// Calls `act` with a file and the sink for its records.
+    fn with<T>(
+        &mut self,
+        container: &mut Container,
+        index: usize,
+        act: impl FnOnce(&mut crate::tail::Tail, &mut Source, &mut Window, &mut FileSink<'_>) -> std::io::Result<T>,
+    ) -> std::io::Result<Option<T>> {
+        let file = &mut container.files[index];
+        let Some(source) = &mut file.source else { return Ok(None) };
+        let mut sink = FileSink {
+            batcher: self.batcher,
+            ledger: &mut container.ledger,
+            wrappings: &container.wrappings,
+            settled: &mut file.settled,
+            target: container.target,
+            container: file.container,
+            file: file.number,
+            format: self.settings.format,
+            oversize: self.settings.oversize,
+            now_ms: self.now_ms,
+            scratch: self.scratch,
+        };
+        act(&mut file.tail, source, self.window, &mut sink).map(Some)
+    }
+
+    fn chunk(&mut self, container: &mut Container, index: usize) -> std::io::Result<Turn> {
+        let turn = self.with(container, index, |tail, source, window, sink| tail.turn(source, window, sink))?;
+        Ok(turn.unwrap_or(Turn::CaughtUp))
+    }
+
+    /// Ends a file that nobody writes any more, and sends pieces that waited too long for their end.
+    fn end_of(&mut self, container: &mut Container, index: usize) -> std::io::Result<End> {
+        let file = &container.files[index];
+        if file.has_unread() {
+            return Ok(End::Open);
+        }
+        let quiet = self.now.duration_since(file.grew_at);
+        let successor = container.files.iter().skip(index + 1).position(|f| f.source.is_some()).map(|i| i + index + 1);
+        let superseded = successor.is_some_and(|s| container.files[s].size > 0) || file.finished;
+        let nameless = !file.listed && file.gzip_is_absent();
+        if !superseded && !nameless {
+            if file.tail.has_partial() && quiet >= self.settings.partial_period {
+                let turn = self.with(container, index, |tail, source, window, sink| tail.flush(source, window, sink))?;
+                return Ok(if turn == Some(Turn::Blocked) { End::Blocked } else { End::Open });
+            }
+            return Ok(End::Open);
+        }
+        if superseded && file.tail.has_partial() && !self.carry(container, index, successor, quiet)? {
+            return Ok(End::Wait);
+        }
+        let file = &mut container.files[index];
+        if !file.finished && quiet < self.settings.quiet_period {
+            return Ok(End::Open);
+        }
+        let turn = self.with(container, index, |tail, source, window, sink| tail.finish(source, window, sink))?;
+        if turn == Some(Turn::Blocked) {
+            return Ok(End::Blocked);
+        }
+        let file = &mut container.files[index];
+        file.finished = true;
+        file.caught_up_at = file.size;
+        // Until all of it is settled it may have to be read again.
+        if file.is_settled() {
+            file.close();
+        }
+        Ok(End::Open)
+    }
+
+    /// Hands a line that rotation cut over to the next file of the same run. `false` if it is too early to tell.
+    fn carry(
+        &mut self,
+        container: &mut Container,
+        index: usize,
+        successor: Option<usize>,
+        quiet: Duration,
+    ) -> std::io::Result<bool> {
+        let Some(successor) = successor else { return Ok(true) };
+        let [file, next] = container.files.get_disjoint_mut([index, successor]).expect("two different places");
+        if file.place.restart != next.place.restart || !next.tail.is_untouched() {
+            return Ok(true);
+        }
+        if !file.finished && quiet < CARRY_QUIET {
+            return Ok(false);
+        }
+        if let Some(source) = &mut file.source {
+            next.tail.continue_with(file.tail.carry(file.number, source, self.window)?);
+        }
+        Ok(true)
+    }
+}

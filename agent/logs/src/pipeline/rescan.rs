@@ -1,0 +1,212 @@
+//! Finding files: what directories hold now against what we know. The listing is the truth; inotify only says when.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::time::Duration;
+
+use safeguard_host::HostDir;
+use tokio::time::Instant;
+
+use super::Pipeline;
+use super::container::Container;
+use super::files::reconcile;
+use crate::ContainerNo;
+use crate::discover::{ContainerDir, containers, containers_of, list};
+
+/// Without inotify, directories are listed this often.
+const WITHOUT_INOTIFY: Duration = Duration::from_secs(1);
+
+/// A container that is gone stays in the status for this long.
+const GONE: Duration = Duration::from_secs(600);
+
+impl Pipeline {
+    /// Lists what inotify announced, and everything when it is time.
+    pub(super) fn rescan(&mut self, now: Instant) {
+        if now >= self.next_rescan {
+            self.dirty.clear();
+            self.list_everything(now);
+            let every = if self.watch.is_live() { self.settings.rescan_interval } else { WITHOUT_INOTIFY };
+            self.next_rescan = now + every;
+            self.forget(now);
+            self.unpin();
+        } else if !self.dirty.is_empty() {
+            let dirty = std::mem::take(&mut self.dirty);
+            let Ok(pods) = self.host.dir(&self.settings.pods_dir) else { return };
+            for dir in dirty {
+                self.list_changed(&pods, &dir, now);
+            }
+        }
+    }
+
+    fn list_everything(&mut self, now: Instant) {
+        // First the watch, then the listing: what appears between them is announced.
+        let location = self.host.locate(&self.settings.pods_dir);
+        self.watch.add(&location);
+        let dirs = match containers(&self.host, &self.settings.pods_dir) {
+            Ok(dirs) => dirs,
+            Err(error) => {
+                if self.missing_pods_dir.is_none() {
+                    tracing::warn!(%error, "The directory of pod logs cannot be listed. It is tried again.");
+                }
+                self.missing_pods_dir = Some(error.to_string());
+                return;
+            }
+        };
+        self.missing_pods_dir = None;
+        let Ok(pods) = self.host.dir(&self.settings.pods_dir) else { return };
+        let mut seen = HashSet::new();
+        for dir in dirs {
+            seen.extend(self.list_container(&pods, &dir, now));
+        }
+        let gone: Vec<_> = self.containers.keys().filter(|n| !seen.contains(n)).copied().collect();
+        for number in gone {
+            self.is_gone(number, now);
+        }
+    }
+
+    /// Lists the directory that an event named: that of all pods, of a pod, or of a container.
+    fn list_changed(&mut self, pods: &HostDir, dir: &std::path::Path, now: Instant) {
+        let location = self.host.locate(&self.settings.pods_dir);
+        let Ok(below) = dir.strip_prefix(&location) else { return };
+        let names: Vec<&OsStr> = below.iter().collect();
+        match *names.as_slice() {
+            [] => {
+                let Ok(entries) = pods.entries() else { return };
+                for entry in entries {
+                    if !self.watch.has(&location.join(&entry.name)) {
+                        self.list_pod(pods, &entry.name, now);
+                    }
+                }
+            }
+            [pod] => self.list_pod(pods, pod, now),
+            [pod, container] => {
+                let dir = ContainerDir { pod: pod.to_owned(), container: container.to_owned() };
+                if self.list_container(pods, &dir, now).is_none()
+                    && let Some(number) = self.by_dir.get(&dir).copied()
+                {
+                    self.is_gone(number, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn list_pod(&mut self, pods: &HostDir, pod: &OsStr, now: Instant) {
+        let location = self.host.locate(&self.settings.pods_dir).join(pod);
+        self.watch.add(&location);
+        for dir in containers_of(pods, pod) {
+            self.list_container(pods, &dir, now);
+        }
+    }
+
+    /// Lists a container's directory. `None` if it is gone or is not one.
+    fn list_container(&mut self, pods: &HostDir, dir: &ContainerDir, now: Instant) -> Option<ContainerNo> {
+        let number = self.container(dir)?;
+        let location = self.host.locate(&self.settings.pods_dir).join(&dir.pod);
+        let container = self.containers.get_mut(&number)?;
+        container.gone_since = None;
+        if !container.shipped {
+            container.files.iter_mut().for_each(super::files::LogFile::close);
+            return Some(number);
+        }
+        self.watch.add(&location);
+        self.watch.add(&location.join(&dir.container));
+        let opened = pods.dir(&dir.pod).and_then(|pod| pod.dir(&dir.container));
+        let (opened, listing) = match opened.and_then(|d| list(&d).map(|l| (d, l))) {
+            Ok(listed) => listed,
+            Err(error) if error.is_not_found() => return None,
+            Err(error) => {
+                container.complain(error.to_string());
+                return Some(number);
+            }
+        };
+        for (name, kind) in &listing.refused {
+            use std::os::unix::ffi::OsStrExt;
+            if container.refused.insert(name.as_bytes().to_vec()) {
+                let path = opened.path().join(name);
+                container.complain(format!("{} is not a regular file ({kind:?}); it is not read", path.display()));
+            }
+        }
+        let mut complaints = Vec::new();
+        let known = container.files.len();
+        reconcile(&mut container.files, &opened, &listing.files, number, &mut self.next_file, now, |error| {
+            complaints.push(error);
+        });
+        let is_new = container.files.len() > known;
+        complaints.into_iter().for_each(|error| container.complain(error));
+        if is_new {
+            // So that a crash during a large backlog does not start over (a cold start must write early).
+            self.saver.changed();
+        }
+        self.next_look = now;
+        Some(number)
+    }
+
+    fn is_gone(&mut self, number: ContainerNo, now: Instant) {
+        let Some(container) = self.containers.get_mut(&number) else { return };
+        for file in &mut container.files {
+            file.listed = false;
+        }
+        if container.gone_since.is_none() {
+            container.gone_since = Some(now);
+            self.next_look = now;
+            let location = self.host.locate(&self.settings.pods_dir).join(&container.dir.pod);
+            self.watch.forget(&location.join(&container.dir.container));
+            self.watch.forget(&location);
+        }
+    }
+
+    /// Forgets files that are gone for good, counting what was not read of them; then containers without files.
+    fn forget(&mut self, now: Instant) {
+        let mut done = Vec::new();
+        for (number, container) in &mut self.containers {
+            let mut lost = 0;
+            container.files.retain(|file| {
+                let missing = !file.listed && now.duration_since(file.missing_since) >= self.settings.missing_period;
+                let idle = file.source.is_none();
+                if missing && idle {
+                    lost += file.unread();
+                }
+                !(missing && idle)
+            });
+            if lost > 0 {
+                container.ledger.abandoned_bytes += lost;
+                container.complain(format!("{lost} bytes were deleted before they were read"));
+                self.saver.changed();
+            }
+            let gone = container.gone_since.is_some_and(|since| now.duration_since(since) >= GONE);
+            if gone && container.files.is_empty() && container.ledger.in_flight.events == 0 {
+                done.push(*number);
+            }
+        }
+        for number in done {
+            if let Some(container) = self.containers.remove(&number) {
+                self.by_dir.remove(&container.dir);
+                self.past.add(&container.ledger);
+                self.saver.changed();
+            }
+        }
+    }
+
+    /// Lets go of deleted files, largest first, when they hold more disk space than the operator allows.
+    fn unpin(&mut self) {
+        let mut pinned: u64 = self.containers.values().flat_map(|c| &c.files).map(|f| f.pinned).sum();
+        while pinned > self.settings.pinned_bytes {
+            let pinned_most = |c: &Container| c.files.iter().map(|f| f.pinned).max();
+            let Some(container) = self.containers.values_mut().max_by_key(|c| pinned_most(c)) else { return };
+            let Container { ledger, key, files, .. } = container;
+            let Some(file) = files.iter_mut().max_by_key(|f| f.pinned) else { return };
+            let unread = file.unread();
+            tracing::error!(
+                namespace = key.namespace, pod = key.pod, container = key.container, abandoned_bytes = unread,
+                "Deleted log files hold more disk space than `logs.pinned_bytes` allows; the largest is given up."
+            );
+            ledger.abandoned_bytes += unread;
+            pinned = pinned.saturating_sub(file.pinned.max(1));
+            file.size = file.tail.position();
+            (file.finished, file.given_up) = (true, true);
+            file.close();
+        }
+    }
+
+}

@@ -1,0 +1,284 @@
+#![expect(clippy::disallowed_methods, reason = "a test writes the files it reads")]
+
+use super::*;
+use proptest::prelude::*;
+use std::fs::File;
+use std::io::Write;
+
+/// Takes what it is given, up to a number of records at a time.
+struct Taker {
+    records: Vec<(Stream, Vec<u8>, Option<String>)>,
+    settled: Ranges,
+    carried: Vec<(FileNo, Ranges)>,
+    may_take: usize,
+    most: usize,
+    splits: bool,
+}
+
+impl Taker {
+    fn new() -> Self {
+        Self { records: Vec::new(), settled: Ranges::default(), carried: Vec::new(), may_take: usize::MAX, most: 1_000_000, splits: true }
+    }
+
+    fn contents(&self) -> Vec<String> {
+        self.records.iter().map(|(_, c, _)| String::from_utf8_lossy(c).into_owned()).collect()
+    }
+}
+
+impl Sink for Taker {
+    fn record(&mut self, record: &Record<'_>) -> Result<(), Blocked> {
+        if self.may_take == 0 {
+            return Err(Blocked);
+        }
+        self.may_take -= 1;
+        assert!(record.content.len() <= self.most, "a record fits one event");
+        let mark = record.mark.map(|m| format!("{m:?}"));
+        self.records.push((record.stream, record.content.to_vec(), mark));
+        self.settled.insert(record.line.clone());
+        if let Some(pieces) = record.pieces {
+            self.settled.insert_all(pieces);
+        }
+        if let Some((file, lines)) = record.carried {
+            self.carried.push((file, lines.clone()));
+        }
+        Ok(())
+    }
+    fn room(&self, _: Stream) -> usize {
+        self.most
+    }
+    fn counted(&self, _: Stream, content: &[u8]) -> usize {
+        content.len()
+    }
+    fn fitting(&self, _: Stream, content: &[u8]) -> usize {
+        content.len().min(self.most)
+    }
+    fn splits(&self) -> bool {
+        self.splits
+    }
+    fn truncated(&mut self, line: Range<u64>) {
+        self.settled.insert(line);
+    }
+}
+
+struct Log {
+    dir: tempfile::TempDir,
+    source: Source,
+    window: Window,
+}
+
+impl Log {
+    fn new(text: &[u8]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("0.log"), text).unwrap();
+        let source = Source::Plain(File::open(dir.path().join("0.log")).unwrap());
+        Self { dir, source, window: Window::default() }
+    }
+
+    fn append(&self, text: &[u8]) {
+        let mut file = File::options().append(true).open(self.dir.path().join("0.log")).unwrap();
+        file.write_all(text).unwrap();
+    }
+
+    fn read(&mut self, tail: &mut Tail, taker: &mut Taker) -> Turn {
+        loop {
+            let turn = tail.turn(&mut self.source, &mut self.window, taker).unwrap();
+            if turn != Turn::More {
+                return turn;
+            }
+        }
+    }
+}
+
+fn line(stream: &str, tag: &str, content: &str) -> String {
+    format!("2026-11-23T07:44:02.123456789Z {stream} {tag} {content}\n")
+}
+
+/// VictoriaMetrics/VictoriaLogs#1215, vectordotdev/vector#25385: pieces of the two outputs interleave and stay apart.
+#[test]
+fn pieces_are_joined_per_output() {
+    let text = [
+        line("stdout", "P", "out-1 "), line("stderr", "P", "err-1 "), line("stdout", "P", "out-2 "),
+        line("stderr", "F", "err-2"), line("stdout", "F", "out-3"), line("stdout", "F", ""),
+    ].concat();
+    let (mut log, mut tail, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
+    assert_eq!(log.read(&mut tail, &mut taker), Turn::CaughtUp);
+    assert_eq!(taker.contents(), ["err-1 err-2", "out-1 out-2 out-3", ""]);
+    assert_eq!(taker.settled.low_water(), text.len() as u64);
+}
+
+/// fluent/fluent-bit#3938, #4769: neither time nor other lines nor the size of the read buffer cut a joined line.
+#[test]
+fn a_joined_line_outlives_many_reads() {
+    let mut taker = Taker::new();
+    let piece = "p".repeat(16_384);
+    let mut log = Log::new(line("stdout", "P", "start ").as_bytes());
+    let mut tail = Tail::default();
+    let mut expected = "start ".to_owned();
+    for _ in 0..40 {
+        log.append(line("stdout", "P", &piece).as_bytes());
+        log.append(line("stderr", "F", &"e".repeat(20_000)).as_bytes());
+        expected.push_str(&piece);
+        log.read(&mut tail, &mut taker);
+    }
+    log.append(line("stdout", "F", "end").as_bytes());
+    log.read(&mut tail, &mut taker);
+    assert_eq!(taker.contents().last().unwrap(), &(expected + "end"));
+}
+
+#[test]
+fn a_line_is_read_when_it_is_complete() {
+    let whole = line("stdout", "F", "hello");
+    let (start, rest) = whole.split_at(40);
+    let (mut log, mut tail, mut taker) = (Log::new(start.as_bytes()), Tail::default(), Taker::new());
+    log.read(&mut tail, &mut taker);
+    assert!(taker.records.is_empty());
+    log.append(rest.as_bytes());
+    log.read(&mut tail, &mut taker);
+    assert_eq!(taker.contents(), ["hello"]);
+}
+
+/// fluent/fluentd and Fluent Bit keep such a line for ever or lose it: a process that dies in the middle of a line leaves
+/// pieces without an end.
+#[test]
+fn the_last_words_of_a_container_are_handed_on() {
+    let text = [line("stdout", "F", "fine"), line("stderr", "P", "panic: out of ")].concat() + "2026-11-23T07:44:03Z stdout F torn";
+    let (mut log, mut tail, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
+    log.read(&mut tail, &mut taker);
+    assert_eq!(taker.contents(), ["fine"]);
+    assert!(tail.has_partial());
+    assert_eq!(tail.finish(&mut log.source, &mut log.window, &mut taker).unwrap(), Turn::CaughtUp);
+    assert_eq!(taker.contents(), ["fine", "torn", "panic: out of "]);
+    assert_eq!(taker.settled.low_water(), text.len() as u64);
+}
+
+/// containerd reopens the log in the middle of a line: its start is the last thing in the old file, its end the first of
+/// that output in the new one.
+#[test]
+fn a_line_that_rotation_cut_is_joined_across_the_files() {
+    let mut old = Log::new([line("stdout", "F", "a"), line("stdout", "P", "16"), line("stderr", "P", "x")].concat().as_bytes());
+    let mut new = Log::new([line("stdout", "F", "8"), line("stderr", "P", "y"), line("stderr", "F", "z")].concat().as_bytes());
+    let (mut first, mut second, mut taker) = (Tail::default(), Tail::default(), Taker::new());
+    old.read(&mut first, &mut taker);
+    assert!(second.is_untouched());
+    second.continue_with(first.carry(7, &mut old.source, &mut old.window).unwrap());
+    assert!(!first.has_partial());
+    new.read(&mut second, &mut taker);
+    assert_eq!(taker.contents(), ["a", "168", "xyz"]);
+    assert_eq!(taker.carried.len(), 2);
+    assert!(taker.carried.iter().all(|(file, _)| *file == 7));
+    // Given back before they were delivered, the lines can be joined again.
+    second.give_back(&Ranges::from_iter([0..1000]));
+    assert!(second.is_untouched());
+}
+
+/// fluent/fluent-bit#4203, aws-for-fluent-bit "Skipping file": a line longer than an event is cut, and nothing stops.
+#[test]
+fn a_line_longer_than_an_event_becomes_parts() {
+    for size in [25, 300_000, 2_000_000] {
+        let long: String = (0..size).map(|i| char::from(b'a' + u8::try_from(i % 26).unwrap())).collect();
+        let pieces: String = long.as_bytes().chunks(16_384).map(|p| line("stdout", "P", std::str::from_utf8(p).unwrap())).collect();
+        for text in [line("stdout", "F", &long), pieces + &line("stdout", "F", "!")] {
+            let whole = text.clone() + &line("stdout", "F", "next");
+            let (mut log, mut tail, mut taker) = (Log::new(whole.as_bytes()), Tail::default(), Taker::new());
+            taker.most = 20_000;
+            log.read(&mut tail, &mut taker);
+            let contents = taker.contents();
+            assert_eq!(contents.last().unwrap(), "next");
+            let joined = contents[..contents.len() - 1].concat();
+            assert_eq!(joined.trim_end_matches('!').len(), size);
+            assert!(joined.starts_with(&long));
+            assert_eq!(taker.settled.low_water(), whole.len() as u64);
+            if size > 20_000 {
+                let marks: Vec<_> = taker.records.iter().filter_map(|(_, _, m)| m.clone()).collect();
+                assert!(marks[0].contains("Continues { part: 1 }") && marks.last().unwrap().contains("Ends"), "{marks:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_truncated_line_keeps_its_start_and_settles_the_rest() {
+    let long = "x".repeat(100_000);
+    let pieces: String = long.as_bytes().chunks(16_384).map(|p| line("stdout", "P", std::str::from_utf8(p).unwrap())).collect();
+    for text in [line("stdout", "F", &long), pieces + &line("stdout", "F", "!")] {
+        let whole = text + &line("stdout", "F", "next");
+        let (mut log, mut tail, mut taker) = (Log::new(whole.as_bytes()), Tail::default(), Taker::new());
+        (taker.most, taker.splits) = (20_000, false);
+        log.read(&mut tail, &mut taker);
+        assert_eq!(taker.records.len(), 2);
+        assert!(taker.records[0].2.as_ref().unwrap().contains("Truncated"));
+        assert_eq!(taker.settled.low_water(), whole.len() as u64);
+    }
+}
+
+#[test]
+fn what_is_not_cri_is_handed_on_whole() {
+    let text = format!("garbage\n{}\u{fffd}\n\n{}", line("stdout", "F", "ok"), line("stdin", "F", "x"));
+    let (mut log, mut tail, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
+    log.read(&mut tail, &mut taker);
+    assert_eq!(taker.contents(), ["garbage", "ok", "\u{fffd}", "", line("stdin", "F", "x").trim_end()]);
+}
+
+/// After a crash in the middle of a line longer than an event, its rest is still content and not a broken line's head.
+#[test]
+fn reading_resumes_inside_a_long_line() {
+    let text = line("stdout", "F", &"x".repeat(50_000)) + &line("stdout", "F", "next");
+    let mut log = Log::new(text.as_bytes());
+    let mut taker = Taker::new();
+    taker.most = 20_000;
+    taker.may_take = 1;
+    let mut tail = Tail::default();
+    assert_eq!(tail.turn(&mut log.source, &mut log.window, &mut taker).unwrap(), Turn::Blocked);
+    let mut resumed = Tail::resume(&taker.settled);
+    taker.may_take = usize::MAX;
+    log.read(&mut resumed, &mut taker);
+    assert_eq!(taker.contents().iter().map(String::len).sum::<usize>(), 50_004);
+    assert_eq!(taker.settled.low_water(), text.len() as u64);
+}
+
+fn any_line() -> impl Strategy<Value = String> {
+    let stream = prop_oneof![Just("stdout"), Just("stderr")];
+    let tag = prop_oneof![3 => Just("F"), 1 => Just("P")];
+    (stream, tag, 0usize..300).prop_map(|(s, t, n)| line(s, t, &"c".repeat(n)))
+}
+
+proptest! {
+    /// However reading is interrupted (blocked, given back, resumed from what is settled), every content is handed on, in
+    /// order, and what is handed on twice is only what was given back.
+    #[test]
+    fn interruptions_lose_nothing(lines in prop::collection::vec(any_line(), 1..40), stops in prop::collection::vec((0usize..6, 0u8..3), 0..12)) {
+        let numbered: String = lines.iter().enumerate().map(|(i, l)| l.trim_end().to_owned() + &format!("<{i}>") + "\n").collect();
+        let mut log = Log::new(numbered.as_bytes());
+        let mut straight = Taker::new();
+        let mut tail = Tail::default();
+        log.read(&mut tail, &mut straight);
+        tail.finish(&mut log.source, &mut log.window, &mut straight).unwrap();
+
+        let mut taker = Taker::new();
+        let mut tail = Tail::default();
+        for (take, kind) in stops {
+            let (before, settled_before) = (taker.records.len(), taker.settled.clone());
+            taker.may_take = take;
+            log.read(&mut tail, &mut taker);
+            match kind {
+                0 => {}
+                // Delivery failed: everything since then is given back and forgotten.
+                1 => {
+                    let mut returned = taker.settled.clone();
+                    for range in settled_before.iter() { returned.remove(range); }
+                    taker.records.truncate(before);
+                    taker.settled = settled_before;
+                    tail.give_back(&returned);
+                }
+                // A crash: only what is settled is known.
+                _ => tail = Tail::resume(&taker.settled),
+            }
+        }
+        taker.may_take = usize::MAX;
+        log.read(&mut tail, &mut taker);
+        tail.finish(&mut log.source, &mut log.window, &mut taker).unwrap();
+        let sorted = |t: &Taker| { let mut c = t.contents(); c.sort(); c };
+        prop_assert_eq!(sorted(&taker), sorted(&straight));
+        prop_assert_eq!(taker.settled.low_water(), numbered.len() as u64);
+    }
+}

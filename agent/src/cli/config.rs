@@ -1,0 +1,43 @@
+//! `config example|check|show`
+
+use std::path::PathBuf;
+
+use safeguard_agent::Environment;
+use safeguard_agent::config::{EXAMPLE, SettingsFile, document, resolve, rows};
+use safeguard_daemon::settings::render_table;
+
+use super::arguments::Format;
+use super::exit;
+use super::output::{complain, print};
+
+pub(super) fn example() -> u8 {
+    print(EXAMPLE)
+}
+
+pub(super) fn check(config: Option<PathBuf>) -> u8 {
+    let file = SettingsFile::new(config);
+    match file.load() {
+        Ok(_) => print(&format!("{}: can be used\n", file.path().display())),
+        Err(error) => complain(exit::USAGE, &error.to_string()),
+    }
+}
+
+pub(super) fn show(config: Option<PathBuf>, format: Format) -> u8 {
+    let file = SettingsFile::new(config);
+    let loaded = match file.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return complain(exit::USAGE, &error.to_string()),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(exit::FAILED, &format!("cannot start: {error}")),
+    };
+    let resolved = runtime.block_on(resolve(&loaded.value, &Environment::of_process()));
+    runtime.shutdown_background();
+    let rows = rows(&loaded, file.path(), &resolved);
+    print(&match format {
+        Format::Table => render_table(&rows),
+        Format::Json => format!("{:#}\n", document(&rows)),
+    })
+}

@@ -1,0 +1,92 @@
+//! `run`: what is done once, for the whole process, around the agent.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use safeguard_agent::config::{SettingsFile, quiet};
+use safeguard_agent::{Agent, Environment, StartError};
+use safeguard_daemon::lock::LockError;
+use safeguard_daemon::shutdown::{Signal, Signals};
+use safeguard_daemon::{sd, seccomp};
+
+use super::output::complain;
+use super::{exit, service};
+
+/// Threads of the runtime: it ships and answers; reading has a thread of its own.
+const WORKERS: usize = 2;
+
+/// For a thread that waits for a disk when everything else has ended.
+const LAST_WAIT: Duration = Duration::from_millis(500);
+
+pub(super) fn run(config: Option<PathBuf>) -> u8 {
+    let file = SettingsFile::new(config);
+    let settings = match file.load() {
+        Ok(loaded) => loaded.value,
+        Err(error) => return complain(exit::USAGE, &error.to_string()),
+    };
+    if let Err(error) = quiet(&settings.log).install() {
+        return complain(exit::USAGE, &error.to_string());
+    }
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return complain(exit::FAILED, &format!("cannot start: {error}")),
+    };
+    let code = runtime.block_on(async {
+        let mut signals = match Signals::install() {
+            Ok(signals) => signals,
+            Err(error) => return complain(exit::FAILED, &format!("cannot listen for signals: {error}")),
+        };
+        let starting = Agent::start(settings, Environment::of_process());
+        let agent = tokio::select! {
+            agent = starting => agent,
+            () = end(&mut signals) => return exit::OK,
+        };
+        match agent {
+            Ok(agent) => serve(agent, &file, &mut signals).await,
+            Err(error) => refuse(&error),
+        }
+    });
+    runtime.shutdown_timeout(LAST_WAIT);
+    code
+}
+
+async fn serve(agent: Agent, file: &SettingsFile, signals: &mut Signals) -> u8 {
+    // After everything is bound and before anything that a container wrote has been read for long.
+    if let Err(error) = seccomp::forbid_exec() {
+        tracing::error!(%error, "Programs can still be started from this process; it runs on without that protection.");
+    }
+    let names = &agent.resolved().names;
+    let metrics = agent.metrics().map(tracing::field::display);
+    let (socket, version) = (agent.socket().display(), env!("CARGO_PKG_VERSION"));
+    tracing::info!(version, node = names.node, cluster = names.cluster, region = names.region, %socket, metrics, "Ready.");
+    sd::ready("shipping container logs");
+    service::watch(&agent, file, signals).await;
+    service::drain(agent, signals).await
+}
+
+/// Waits for a signal to end.
+async fn end(signals: &mut Signals) {
+    while signals.next().await == Signal::Reload {}
+}
+
+fn refuse(error: &StartError) -> u8 {
+    tracing::error!(%error, "Cannot start.");
+    match error {
+        StartError::Lock(LockError::Held { .. }) => exit::BUSY,
+        StartError::Settings(_) => exit::USAGE,
+        _ => exit::FAILED,
+    }
+}
+
+/// Each container has a log file or two that are held open; the usual soft limit of 1,024 is for programs that use
+/// select(2).
+fn raise_file_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
+    if let Err(error) = raised {
+        tracing::warn!(%error, "The limit of open files stays as it is.");
+    }
+}

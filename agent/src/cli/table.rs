@@ -1,0 +1,211 @@
+//! Pure: the table of `logs status`.
+
+use std::fmt::Write as _;
+use std::io::IsTerminal;
+
+use safeguard_agent::{ContainerStatus, Count, Ledger, Status, TargetStatus};
+
+/// Whether colours are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Style {
+    colour: bool,
+}
+
+impl Style {
+    /// Colours on a terminal, unless `NO_COLOR` (no-color.org) or `TERM=dumb` speak against it.
+    pub(super) fn of_stdout() -> Self {
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        Self { colour: wanted && std::io::stdout().is_terminal() }
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+}
+
+const RED: &str = "31";
+const YELLOW: &str = "33";
+const BOLD: &str = "1";
+
+/// Longest message in the table; `--format json` has all of it.
+const MESSAGE: usize = 80;
+
+const HEADINGS: [&str; 7] = ["CONTAINER", "READ", "DELIVERED", "LOST", "BEHIND", "OLDEST", "LAST ERROR"];
+
+struct Row {
+    cells: [String; 7],
+    colour: Option<&'static str>,
+}
+
+/// Containers, the totals, and the streams in trouble.
+pub(super) fn table(status: &Status, style: Style) -> String {
+    let mut containers: Vec<&ContainerStatus> = status.containers.iter().filter(|c| c.shipped).collect();
+    containers.sort_by(|a, b| key(a).cmp(&key(b)));
+    let mut rows: Vec<Row> = containers.iter().map(|c| row(c, status)).collect();
+    rows.push(totals(status));
+    let mut text = aligned(&rows, style);
+    let excluded = status.containers.len() - containers.len();
+    if excluded > 0 {
+        line(&mut text, &format!("{excluded} containers are not shipped, as `logs.include` and `logs.exclude` say"));
+    }
+    troubles(&mut text, status, style);
+    text
+}
+
+fn key(c: &ContainerStatus) -> (&str, &str, &str, &str) {
+    (&c.namespace, &c.pod, &c.container, &c.pod_uid)
+}
+
+fn row(c: &ContainerStatus, status: &Status) -> Row {
+    let target = status.targets.iter().find(|t| t.group == c.group && t.stream == c.stream);
+    let error = c.last_error.as_deref().or_else(|| target.and_then(|t| t.error.as_deref()));
+    let lost = lost(&c.ledger);
+    let gone = if c.gone { " (gone)" } else { "" };
+    let colour = match (lost.events > 0 || c.ledger.abandoned_bytes > 0, error.is_some()) {
+        (true, _) => Some(RED),
+        (false, true) => Some(YELLOW),
+        (false, false) => None,
+    };
+    let oldest = c.behind_since_ms.map_or_else(|| "-".to_owned(), |since| age(status.at_ms.saturating_sub(since)));
+    let cells = [
+        format!("{}{gone}", printable(&format!("{}/{}/{}", c.namespace, c.pod, c.container))),
+        c.ledger.read.events.to_string(),
+        c.ledger.delivered.events.to_string(),
+        lost.events.to_string(),
+        bytes(c.behind_bytes),
+        oldest,
+        error.map_or_else(|| "-".to_owned(), message),
+    ];
+    Row { cells, colour }
+}
+
+fn totals(status: &Status) -> Row {
+    let total = &status.total;
+    let oldest = status.containers.iter().filter_map(|c| c.behind_since_ms).min();
+    let cells = [
+        "total (all containers ever)".to_owned(),
+        total.read.events.to_string(),
+        total.delivered.events.to_string(),
+        lost(total).events.to_string(),
+        bytes(status.behind_bytes),
+        oldest.map_or_else(|| "-".to_owned(), |since| age(status.at_ms.saturating_sub(since))),
+        String::new(),
+    ];
+    Row { cells, colour: Some(BOLD) }
+}
+
+fn troubles(text: &mut String, status: &Status, style: Style) {
+    let total = &status.total;
+    let reasons = total.lost().into_iter().filter(|(_, count)| count.events > 0);
+    let lost: Vec<String> = reasons.map(|(reason, count)| format!("{} {}", count.events, reason.name())).collect();
+    if !lost.is_empty() {
+        line(text, &style.paint(RED, &format!("lost: {}", lost.join(", "))));
+    }
+    if total.abandoned_bytes > 0 {
+        let abandoned = bytes(total.abandoned_bytes);
+        line(text, &style.paint(RED, &format!("abandoned: {abandoned} were deleted before they were read")));
+    }
+    if let Some(error) = &status.checkpoint_error {
+        let error = message(error);
+        line(text, &style.paint(RED, &format!("checkpoints: {error}; a restart would send lines again")));
+    }
+    if let Some(error) = &status.started_without_checkpoint {
+        let error = message(error);
+        line(text, &style.paint(YELLOW, &format!("started without a checkpoint, so lines may arrive twice: {error}")));
+    }
+    if !status.inotify {
+        line(text, &style.paint(YELLOW, "inotify is not available: directories are listed every second"));
+    }
+    let failing: Vec<&TargetStatus> = status.targets.iter().filter(|t| t.error.is_some()).collect();
+    for t in failing {
+        let since = t.failing_seconds.map_or_else(String::new, |s| format!(" for {}", seconds(s)));
+        let name = printable(&format!("{} {}", t.group, t.stream));
+        let reason = printable(t.error.as_deref().unwrap_or_default());
+        line(text, &style.paint(YELLOW, &format!("failing{since}: {name}: {reason}")));
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    text.push_str(line);
+    text.push('\n');
+}
+
+fn aligned(rows: &[Row], style: Style) -> String {
+    let width =
+        |i: usize| rows.iter().map(|row| row.cells[i].chars().count()).chain([HEADINGS[i].len()]).max().unwrap_or(0);
+    let widths: [usize; 7] = std::array::from_fn(width);
+    let write = |cells: &[String; 7]| {
+        let mut text = String::new();
+        for (i, cell) in cells.iter().enumerate() {
+            // Words to the left, numbers to the right.
+            let gap = if i == 0 { "" } else { "  " };
+            let written = match i {
+                0 | 6 => write!(text, "{gap}{cell:<w$}", w = widths[i]),
+                _ => write!(text, "{gap}{cell:>w$}", w = widths[i]),
+            };
+            written.expect("writing to a String does not fail");
+        }
+        text.trim_end().to_owned()
+    };
+    let mut text = String::new();
+    line(&mut text, &style.paint(BOLD, &write(&HEADINGS.map(str::to_owned))));
+    for row in rows {
+        let written = write(&row.cells);
+        line(&mut text, &row.colour.map_or_else(|| written.clone(), |code| style.paint(code, &written)));
+    }
+    text
+}
+
+fn lost(ledger: &Ledger) -> Count {
+    let mut sum = Count::default();
+    for (_, count) in ledger.lost() {
+        sum.add(count);
+    }
+    sum
+}
+
+/// Names of containers and messages of servers are written by others: no control character reaches the terminal.
+fn printable(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}
+
+fn message(text: &str) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(MESSAGE) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// Binary units, one decimal below ten.
+fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let (mut value, mut unit) = (bytes, 0);
+    while value >= 1024 * 1024 && unit + 1 < UNITS.len() {
+        value /= 1024;
+        unit += 1;
+    }
+    let (whole, tenth) = (value / 1024, value % 1024 * 10 / 1024);
+    if whole < 10 { format!("{whole}.{tenth} {}", UNITS[unit]) } else { format!("{whole} {}", UNITS[unit]) }
+}
+
+fn age(ms: i64) -> String {
+    // A line from the future is as young as can be.
+    seconds(u64::try_from(ms.max(0)).unwrap_or(0) / 1000)
+}
+
+fn seconds(s: u64) -> String {
+    match s {
+        0..60 => format!("{s}s"),
+        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
+        3600..86400 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
+        _ => format!("{}d{:02}h", s / 86400, s % 86400 / 3600),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,273 @@
+//! What a setting may say. Every problem is found at once, and names the key, its value, and what is allowed.
+
+mod findings;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use safeguard_logs::{NameKind, NodeNames, Selector, Template, Variable, limits};
+
+use findings::Findings;
+
+use super::environment::Environment;
+use super::filter;
+use super::raw::{Class, Format, Logs, Oversize, Settings};
+use super::units::HumanBytes;
+
+/// A value that a setting cannot have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The dotted key.
+    pub key: String,
+    /// The value, as it would be written.
+    pub value: String,
+    /// What is wrong, and what is allowed.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` = {}: {}", self.key, self.value, self.reason)
+    }
+}
+
+/// Everything that is wrong with settings; never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Settings that were judged, in the types of the log room.
+#[derive(Debug)]
+pub(crate) struct Checked {
+    pub(crate) metrics: Option<SocketAddr>,
+    application: Template,
+    dataplane_group: Template,
+    stream: Template,
+    dataplane: Vec<Selector>,
+    include: Vec<Selector>,
+    exclude: Vec<Selector>,
+}
+
+impl Settings {
+    /// Judges every value.
+    ///
+    /// # Errors
+    /// [`Problems`], all of them.
+    pub fn check(&self) -> Result<(), Problems> {
+        self.checked().map(drop)
+    }
+
+    pub(crate) fn checked(&self) -> Result<Checked, Problems> {
+        let mut found = Findings::default();
+        let metrics = found.metrics(&self.agent.metrics);
+        self.check_names(&mut found);
+        self.check_paths(&mut found);
+        self.check_amounts(&mut found);
+        self.check_new_groups(&mut found);
+        found.test("log.filter", &self.log.filter, filter::check(&self.log));
+        let groups = &self.logs.groups;
+        let application = found.template("logs.groups.application", NameKind::Group, &groups.application);
+        let dataplane_group = found.template("logs.groups.dataplane", NameKind::Group, &groups.dataplane);
+        let stream = found.template("logs.stream", NameKind::Stream, &self.logs.stream);
+        let dataplane = found.selectors("logs.dataplane", &self.logs.dataplane);
+        let include = found.selectors("logs.include", &self.logs.include);
+        let exclude = found.selectors("logs.exclude", &self.logs.exclude);
+        match (application, dataplane_group, stream) {
+            (Some(application), Some(dataplane_group), Some(stream)) if found.0.is_empty() => {
+                Ok(Checked { metrics, application, dataplane_group, stream, dataplane, include, exclude })
+            }
+            _ => Err(Problems(found.0)),
+        }
+    }
+
+    fn check_names(&self, found: &mut Findings) {
+        let (node, aws) = (&self.node, &self.aws);
+        let region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        found.word("aws.region", aws.region.as_deref(), 64, region, "a region such as \"eu-central-1\"");
+        let name = |c: char| !c.is_control() && !c.is_whitespace();
+        found.word("node.name", node.name.as_deref(), 253, name, "the name of a Kubernetes node");
+        found.word("node.cluster", node.cluster.as_deref(), 100, cluster_char, "the name of an EKS cluster");
+        let id = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        found.word("node.instance_id", node.instance_id.as_deref(), 64, id, "an id such as \"i-0123456789abcdef0\"");
+        let digit = |c: char| c.is_ascii_digit();
+        found.word("node.account", node.account.as_deref(), 12, digit, "the 12 digits of an AWS account");
+        found.url("aws.endpoint_url", aws.endpoint_url.as_deref());
+        found.url("aws.imds_endpoint", aws.imds_endpoint.as_deref());
+    }
+
+    fn check_paths(&self, found: &mut Findings) {
+        for (key, path) in [
+            ("node.host_root", Some(self.node.host_root.as_path())),
+            ("aws.ca_bundle", self.aws.ca_bundle.as_deref()),
+            ("logs.pods_dir", Some(self.logs.pods_dir.as_path())),
+            ("agent.state_dir", Some(self.agent.state_dir.as_path())),
+            ("agent.run_dir", Some(self.agent.run_dir.as_path())),
+        ] {
+            if let Some(path) = path.filter(|path| !path.is_absolute()) {
+                found.add(key, &path.display(), "allowed is an absolute path");
+            }
+        }
+        // sockaddr_un(7) has room for 107 bytes and the final NUL.
+        if self.socket().as_os_str().len() > 107 {
+            let reason = "the path is too long for the admin socket below it (107 bytes)";
+            found.add("agent.run_dir", &self.agent.run_dir.display(), reason);
+        }
+    }
+
+    fn check_amounts(&self, found: &mut Findings) {
+        let (ms, s) = (Duration::from_millis, Duration::from_secs);
+        let m = |minutes: u64| s(60 * minutes);
+        let logs = &self.logs;
+        found.duration("logs.flush_interval", logs.flush_interval, ms(100), m(5));
+        found.duration("logs.rescan_interval", logs.rescan_interval, ms(100), m(10));
+        found.duration("logs.checkpoint_interval", logs.checkpoint_interval, ms(100), m(1));
+        found.duration("logs.quiet_period", logs.quiet_period, ms(100), m(10));
+        found.duration("logs.missing_period", logs.missing_period, ms(100), m(60));
+        found.duration("logs.partial_period", logs.partial_period, s(1), m(60));
+        found.duration("logs.request_deadline", logs.request_deadline, s(1), m(5));
+        found.duration("logs.connect_deadline", logs.connect_deadline, ms(100), logs.request_deadline.0);
+        found.duration("agent.shutdown_grace", self.agent.shutdown_grace, ms(100), m(60));
+        if logs.gzip_level > 9 {
+            found.add("logs.gzip_level", &logs.gzip_level, "allowed are 0 (off) to 9");
+        }
+        if !(1..=limits::ACCOUNT_PUTS_PER_SECOND).contains(&logs.max_puts_per_second) {
+            let reason = format!("allowed are 1 to {} (the account's quota)", limits::ACCOUNT_PUTS_PER_SECOND);
+            found.add("logs.max_puts_per_second", &logs.max_puts_per_second, &reason);
+        }
+        // Less than a few full batches and one busy group stops all others.
+        let (least, most) = (HumanBytes(4_000_000), HumanBytes(1_000_000_000));
+        if !(least..=most).contains(&logs.memory_budget) {
+            let reason = format!("allowed are {least} to {most}");
+            found.add("logs.memory_budget", &format!("\"{}\"", logs.memory_budget), &reason);
+        }
+    }
+
+    fn check_new_groups(&self, found: &mut Findings) {
+        let groups = &self.logs.groups;
+        if let Some(days) = groups.retention_days.filter(|days| !limits::RETENTION_DAYS.contains(days)) {
+            let allowed = limits::RETENTION_DAYS.map(|days| days.to_string()).join(", ");
+            found.add(
+                "logs.groups.retention_days",
+                &days,
+                &format!("allowed are {allowed}, or leave it out to keep all"),
+            );
+        }
+        let key = |c: char| c.is_ascii_graphic();
+        found.word("logs.groups.kms_key", groups.kms_key.as_deref(), limits::KMS_KEY_CHARS, key, "a key id or ARN");
+        if groups.tags.len() > limits::TAGS {
+            let reason = format!("at most {} tags are allowed", limits::TAGS);
+            found.add("logs.groups.tags", &format!("({} tags)", groups.tags.len()), &reason);
+        }
+        for (name, value) in &groups.tags {
+            let long = name.chars().count() > limits::TAG_KEY_CHARS || value.chars().count() > limits::TAG_VALUE_CHARS;
+            let strange = !name.chars().chain(value.chars()).all(limits::tag_char);
+            if name.is_empty() || long || strange || name.to_ascii_lowercase().starts_with("aws:") {
+                let reason = format!(
+                    "a tag's key has 1 to {} characters and does not start with `aws:`, its value at most {}; both are \
+                     letters, digits, blanks and _ . : / = + - @",
+                    limits::TAG_KEY_CHARS,
+                    limits::TAG_VALUE_CHARS
+                );
+                found.add("logs.groups.tags", &format!("{name:?} = {value:?}"), &reason);
+            }
+        }
+    }
+
+    /// Where the admin socket is.
+    #[must_use]
+    pub fn socket(&self) -> std::path::PathBuf {
+        self.agent.run_dir.join("agent.sock")
+    }
+
+    /// Where the lock is.
+    #[must_use]
+    pub fn lock(&self) -> std::path::PathBuf {
+        self.agent.run_dir.join("agent.lock")
+    }
+}
+
+/// EKS API Reference, `CreateCluster`: `^[0-9A-Za-z][A-Za-z0-9\-_]*`, at most 100 characters.
+pub(super) fn cluster_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '-' || c == '_'
+}
+
+impl Checked {
+    /// Whether a name that is given to CloudWatch Logs uses this variable.
+    pub(crate) fn uses(&self, variable: Variable) -> bool {
+        [&self.application, &self.dataplane_group, &self.stream].iter().any(|template| template.uses(variable))
+    }
+
+    /// The settings of the log room.
+    pub(crate) fn logs(
+        mut self,
+        logs: &Logs,
+        state_dir: &Path,
+        node: NodeNames,
+        environment: &Environment,
+    ) -> safeguard_logs::Settings {
+        if let Some(own) = own_pod(environment).filter(|_| !logs.include_self) {
+            self.exclude.push(own);
+        }
+        safeguard_logs::Settings {
+            pods_dir: logs.pods_dir.clone(),
+            state_dir: state_dir.to_owned(),
+            node,
+            application_group: self.application,
+            dataplane_group: self.dataplane_group,
+            dataplane: self.dataplane,
+            stream: self.stream,
+            format: match logs.format {
+                Format::Json => safeguard_logs::Format::Json,
+                Format::Raw => safeguard_logs::Format::Raw,
+            },
+            oversize: match logs.oversize {
+                Oversize::Split => safeguard_logs::Oversize::Split,
+                Oversize::Truncate => safeguard_logs::Oversize::Truncate,
+            },
+            include: self.include,
+            exclude: self.exclude,
+            new_groups: safeguard_logs::NewGroups {
+                create: logs.groups.create,
+                retention_days: logs.groups.retention_days,
+                kms_key: logs.groups.kms_key.clone(),
+                class: match logs.groups.class {
+                    Class::Standard => safeguard_logs::GroupClass::Standard,
+                    Class::InfrequentAccess => safeguard_logs::GroupClass::InfrequentAccess,
+                },
+                tags: logs.groups.tags.clone(),
+            },
+            gzip_level: Some(logs.gzip_level).filter(|level| *level > 0),
+            flush_interval: logs.flush_interval.0,
+            max_puts_per_second: logs.max_puts_per_second,
+            memory_budget: usize::try_from(logs.memory_budget.0).unwrap_or(usize::MAX),
+            rescan_interval: logs.rescan_interval.0,
+            pinned_bytes: logs.pinned_bytes.0,
+            checkpoint_interval: logs.checkpoint_interval.0,
+            quiet_period: logs.quiet_period.0,
+            missing_period: logs.missing_period.0,
+            partial_period: logs.partial_period.0,
+        }
+    }
+}
+
+/// The pod that this process runs in, as the downward API tells it. Its log would feed back into itself.
+fn own_pod(environment: &Environment) -> Option<Selector> {
+    let (namespace, pod) = (environment.get("POD_NAMESPACE")?, environment.get("POD_NAME")?);
+    // RFC 1123 names: nothing that a glob would understand.
+    let is_name = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.');
+    if !is_name(namespace) || !is_name(pod) {
+        tracing::warn!(namespace, pod, "POD_NAMESPACE and POD_NAME are no names of Kubernetes: they are not used");
+        return None;
+    }
+    Selector::new(&format!("{namespace}/{pod}")).ok()
+}

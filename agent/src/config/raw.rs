@@ -1,0 +1,255 @@
+//! What a settings file can say. Everything has a default; nothing is judged here.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use safeguard_daemon::settings::{Loaded, SettingsError, known_keys, load};
+use safeguard_daemon::telemetry::Telemetry;
+use serde::{Deserialize, Serialize};
+
+use super::units::{HumanBytes, HumanDuration};
+
+/// All settings of the agent.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// What this node is called, and where its files are.
+    pub node: Node,
+    /// How AWS is reached.
+    pub aws: Aws,
+    /// Container logs.
+    pub logs: Logs,
+    /// The agent as a process.
+    pub agent: Process,
+    /// The agent's own log.
+    pub log: Telemetry,
+}
+
+/// `[node]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Node {
+    /// Name of the Kubernetes node.
+    pub name: Option<String>,
+    /// Name of the EKS cluster.
+    pub cluster: Option<String>,
+    /// EC2 instance id.
+    pub instance_id: Option<String>,
+    /// AWS account id.
+    pub account: Option<String>,
+    /// Where the host's files are, as this process sees them.
+    pub host_root: PathBuf,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self { name: None, cluster: None, instance_id: None, account: None, host_root: "/".into() }
+    }
+}
+
+/// `[aws]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Aws {
+    /// AWS region.
+    pub region: Option<String>,
+    /// URL of CloudWatch Logs.
+    pub endpoint_url: Option<String>,
+    /// URL of the instance metadata service.
+    pub imds_endpoint: Option<String>,
+    /// PEM file with the only authorities to trust.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// `logs.format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// As Container Insights queries expect it.
+    Json,
+    /// The line alone.
+    Raw,
+}
+
+/// `logs.oversize`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Oversize {
+    /// Several events.
+    Split,
+    /// Its start.
+    Truncate,
+}
+
+/// `logs.groups.class`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Class {
+    /// `STANDARD`
+    Standard,
+    /// `INFREQUENT_ACCESS`
+    InfrequentAccess,
+}
+
+/// `[logs]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Logs {
+    /// Whether container logs are shipped at all.
+    pub enabled: bool,
+    /// Where the kubelet keeps the logs of pods, on the host.
+    pub pods_dir: PathBuf,
+    /// What an event looks like.
+    pub format: Format,
+    /// Template for the names of streams.
+    pub stream: String,
+    /// What becomes of a line longer than an event.
+    pub oversize: Oversize,
+    /// If not empty, only what these choose is shipped.
+    pub include: Vec<String>,
+    /// What these choose is not shipped.
+    pub exclude: Vec<String>,
+    /// Whether the agent's own container is shipped, too.
+    pub include_self: bool,
+    /// What these choose goes to the dataplane group.
+    pub dataplane: Vec<String>,
+    /// gzip level of requests; 0 is off.
+    pub gzip_level: u32,
+    /// How long an event waits for its batch to fill.
+    pub flush_interval: HumanDuration,
+    /// Requests a second that are spent on batches that are not full.
+    pub max_puts_per_second: u32,
+    /// Most memory that batches may hold.
+    pub memory_budget: HumanBytes,
+    /// How often every directory is listed.
+    pub rescan_interval: HumanDuration,
+    /// Disk space of deleted files that may be held until they are delivered.
+    pub pinned_bytes: HumanBytes,
+    /// Longest time between two checkpoints while offsets move.
+    pub checkpoint_interval: HumanDuration,
+    /// How long a file that ended has to be quiet until it is let go.
+    pub quiet_period: HumanDuration,
+    /// How long a file may be in no listing until it is forgotten.
+    pub missing_period: HumanDuration,
+    /// How long the pieces of a line wait for its end.
+    pub partial_period: HumanDuration,
+    /// For one request, connecting included.
+    pub request_deadline: HumanDuration,
+    /// For one connection.
+    pub connect_deadline: HumanDuration,
+    /// Log groups.
+    pub groups: Groups,
+}
+
+const fn seconds(seconds: u64) -> HumanDuration {
+    HumanDuration(Duration::from_secs(seconds))
+}
+
+impl Default for Logs {
+    fn default() -> Self {
+        let dataplane = ["kube-system/aws-node-*", "kube-system/kube-proxy-*", "kube-system/coredns-*"];
+        Self {
+            enabled: true,
+            pods_dir: "/var/log/pods".into(),
+            format: Format::Json,
+            stream: "{node}".to_owned(),
+            oversize: Oversize::Split,
+            include: Vec::new(),
+            exclude: Vec::new(),
+            include_self: false,
+            dataplane: dataplane.map(str::to_owned).to_vec(),
+            gzip_level: 1,
+            flush_interval: seconds(5),
+            max_puts_per_second: 5,
+            memory_budget: HumanBytes(16_000_000),
+            rescan_interval: seconds(10),
+            pinned_bytes: HumanBytes(2 << 30),
+            checkpoint_interval: seconds(1),
+            quiet_period: seconds(5),
+            missing_period: seconds(60),
+            partial_period: seconds(30),
+            request_deadline: seconds(60),
+            connect_deadline: seconds(5),
+            groups: Groups::default(),
+        }
+    }
+}
+
+/// `[logs.groups]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Groups {
+    /// Template for the group of containers.
+    pub application: String,
+    /// Template for the group of the node's own containers.
+    pub dataplane: String,
+    /// Whether missing groups are created.
+    pub create: bool,
+    /// Days that new groups keep events.
+    pub retention_days: Option<u32>,
+    /// KMS key of new groups.
+    pub kms_key: Option<String>,
+    /// Class of new groups.
+    pub class: Class,
+    /// Tags of new groups.
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self {
+            application: "/aws/containerinsights/{cluster}/application".to_owned(),
+            dataplane: "/aws/containerinsights/{cluster}/dataplane".to_owned(),
+            create: true,
+            retention_days: None,
+            kms_key: None,
+            class: Class::Standard,
+            tags: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[agent]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Process {
+    /// What has to outlive a restart.
+    pub state_dir: PathBuf,
+    /// Lock and admin socket.
+    pub run_dir: PathBuf,
+    /// Address for Prometheus, or `off`.
+    pub metrics: String,
+    /// How long draining may take when the agent is stopped.
+    pub shutdown_grace: HumanDuration,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/safeguard".into(),
+            run_dir: "/run/safeguard".into(),
+            metrics: "127.0.0.1:9464".to_owned(),
+            shutdown_grace: seconds(25),
+        }
+    }
+}
+
+impl Settings {
+    /// Every dotted key.
+    #[must_use]
+    pub fn keys() -> Vec<String> {
+        known_keys(&Self::default())
+    }
+
+    /// Reads the text of a settings file that messages call `origin`. Values are not judged yet; see
+    /// [`Settings::check`](Self::check).
+    ///
+    /// # Errors
+    /// [`SettingsError`] naming file, line and key.
+    pub fn parse(text: &str, origin: &str) -> Result<Loaded<Self>, SettingsError> {
+        let keys = Self::keys();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        load(text, origin, &keys)
+    }
+}

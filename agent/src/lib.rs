@@ -1,0 +1,33 @@
+//! The Safeguard node agent, put together: the only place where rooms meet.
+//!
+//! Comes in: [`Settings`] and an [`Environment`]. Goes out: a running [`Agent`] that ships container logs and answers on
+//! its admin socket and its metrics port.
+//!
+//! Never belongs here: how a log line is read or sent (`safeguard-logs`), signals, seccomp, the subscriber of the
+//! process's own log (`main`), or state that is global to the process: several agents can run in one.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use safeguard_agent::{Agent, Environment, Settings};
+//! let mut settings = Settings::default();
+//! settings.node.cluster = Some("demo".to_owned());
+//! settings.agent.metrics = "127.0.0.1:0".to_owned();
+//! let agent = Agent::start(settings, Environment::of_process()).await?;
+//! println!("{:?}", agent.status().await);
+//! let left = agent.shutdown().await;
+//! # Ok(()) }
+//! ```
+
+mod agent;
+pub mod config;
+mod health;
+mod metrics;
+mod routes;
+mod summary;
+
+pub use agent::{Agent, ReloadError, StartError};
+pub use config::{Environment, Settings};
+pub use health::{Health, MAX_SILENCE};
+pub use summary::{Left, Summary};
+
+pub use safeguard_logs::{ContainerStatus, Count, Ledger, Reason, Status, TargetStatus};

@@ -1,0 +1,9 @@
+//! The program as its users meet it: arguments, exit codes, signals, and what it says.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod commands;
+mod node;
+mod secrets;
+mod service;
+mod signals;

@@ -1,0 +1,49 @@
+//! The one place that asks for the time of day.
+//!
+//! Code that decides takes `now` as an argument, so that a test can set it; only the edges of a program ask here.
+//! Waiting is another matter and uses `tokio::time`, whose clock never jumps.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Milliseconds since the Unix epoch, as CloudWatch Logs and Kubernetes count them.
+///
+/// Negative when the clock stands before 1970, which a node with a dead battery does before its first
+/// synchronisation; the ends of the `i64` range when it stands further away than that can hold.
+#[must_use]
+pub fn now_ms() -> i64 {
+    unix_ms(now())
+}
+
+/// The time of day. It may jump in both directions.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "this is the door that the ban leaves open")]
+pub fn now() -> SystemTime {
+    SystemTime::now()
+}
+
+/// `time` in milliseconds since the Unix epoch; see [`now_ms`] for the edges.
+#[must_use]
+pub fn unix_ms(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn counts_milliseconds_on_both_sides_of_the_epoch() {
+        assert_eq!(unix_ms(UNIX_EPOCH), 0);
+        assert_eq!(unix_ms(UNIX_EPOCH + Duration::from_micros(1_234_567)), 1234);
+        assert_eq!(unix_ms(UNIX_EPOCH - Duration::from_secs(2)), -2000);
+    }
+
+    #[test]
+    fn now_is_after_this_was_written() {
+        assert!(now_ms() > 1_700_000_000_000, "{}", now_ms());
+    }
+}

@@ -1,0 +1,188 @@
+//! The agent at work, to look at: a stand-in of CloudWatch Logs, a sample node whose containers write, rotate, restart
+//! and end, and the agent between them, all in this process.
+//!
+//! In the end every line that was written is looked for in what the stand-in holds, by its number. Nothing leaves the
+//! loopback interface.
+
+mod agent;
+mod pods;
+mod screen;
+mod summary;
+mod table;
+mod trouble;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use safeguard_standins::{CloudWatch, Options as ServiceOptions};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::node::SampleNode;
+use agent::RunningAgent;
+use pods::Pods;
+use screen::Screen;
+use summary::Summary;
+use table::Table;
+
+/// The cluster's name in the names of log groups.
+const CLUSTER: &str = "demo";
+
+/// How often the table is drawn, or a line of totals printed where there is no terminal.
+const REFRESH: Duration = Duration::from_secs(1);
+
+/// How long the agent may go on as usual when writing has ended. The last line of a container that died in the middle of it
+/// is sent when its file was quiet for `quiet_period` (5 s), or at the latest after `partial_period` (30 s).
+const CATCH_UP: Duration = Duration::from_secs(40);
+
+/// How long the agent may take to end: what a stopping agent has by default.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// How the demo runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Seconds of writing; without end until Ctrl-C if `None`.
+    pub seconds: Option<u64>,
+    /// Leave out the throttling and the outage.
+    pub calm: bool,
+}
+
+/// Runs the demo on standard output. Returns whether everything that was written arrived and the account balances.
+///
+/// # Errors
+/// When something could not be started, or standard output is closed.
+pub async fn run(options: Options) -> anyhow::Result<bool> {
+    let service = CloudWatch::start(ServiceOptions::default()).await.context("start the stand-in on 127.0.0.1")?;
+    let service = Arc::new(service);
+    let node = Arc::new(SampleNode::new(1).context("make the sample node")?);
+    let agent = RunningAgent::start(&node, &service).await.context("start the agent")?;
+    let mut screen = Screen::new();
+    for line in introduction(&service, &node, &agent, options) {
+        screen.say(&line)?;
+    }
+
+    let length = options.seconds.map(Duration::from_secs);
+    let pods = Pods::start(&node, length).context("start the sample pods")?;
+    let (say, said) = mpsc::unbounded_channel();
+    let trouble = (!options.calm).then(|| tokio::spawn(trouble::cause(Arc::clone(&service), length, say.clone())));
+    let started = Instant::now();
+    let table = Table::new(started);
+    let mut show = Show { node: Arc::clone(&node), agent, screen, table, said, started, last_totals: String::new() };
+
+    let end = async {
+        match length {
+            Some(length) => tokio::time::sleep_until(started + length).await,
+            None => std::future::pending().await,
+        }
+    };
+    show.until(end, false).await?;
+    if let Some(trouble) = trouble {
+        trouble.abort();
+        service.faults().clear();
+        service.come_up().await.context("bring the stand-in up again")?;
+    }
+    pods.stop().await.context("play the sample pods")?;
+    show.say("writing has ended, the agent catches up")?;
+    show.until(tokio::time::sleep(CATCH_UP), true).await?;
+    show.screen.keep();
+    show.say("the agent is told to end")?;
+
+    let Show { agent, mut screen, table, .. } = show;
+    let draining = Instant::now();
+    let last_word = tokio::select! {
+        last_word = agent.drain(DRAIN) => last_word,
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted while the agent delivered what was left"),
+    };
+    let summary = Summary::new(&node, &service, last_word, table.balance());
+    for line in summary.lines(draining.elapsed(), screen.paint()) {
+        screen.say(&line)?;
+    }
+    Ok(summary.is_good())
+}
+
+/// What is shown while the agent runs.
+#[derive(Debug)]
+struct Show {
+    node: Arc<SampleNode>,
+    agent: RunningAgent,
+    screen: Screen,
+    table: Table,
+    said: UnboundedReceiver<String>,
+    started: Instant,
+    /// Lines that say nothing new are left out.
+    last_totals: String,
+}
+
+impl Show {
+    /// Shows the table until `end`, or until Ctrl-C; with `or_settled`, also until nothing is left to deliver.
+    async fn until(&mut self, end: impl Future<Output = ()>, or_settled: bool) -> anyhow::Result<()> {
+        let interrupt = tokio::signal::ctrl_c();
+        tokio::pin!(end, interrupt);
+        let mut refresh = tokio::time::interval(REFRESH);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut end => return self.refresh().await,
+                interrupted = &mut interrupt => {
+                    interrupted.context("listen for Ctrl-C")?;
+                    return self.refresh().await;
+                }
+                Some(text) = self.said.recv() => self.say(&text)?,
+                _ = refresh.tick() => {
+                    self.refresh().await?;
+                    if or_settled && self.table.is_settled() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes in the present state and shows it.
+    async fn refresh(&mut self) -> anyhow::Result<()> {
+        self.table.update(&self.node, self.agent.status().await);
+        if self.screen.is_terminal() {
+            let seconds = self.started.elapsed().as_secs();
+            self.screen.draw(&self.table.lines(seconds, self.screen.paint()))?;
+        } else {
+            let totals = self.table.totals();
+            if totals != self.last_totals {
+                self.say(&totals)?;
+                self.last_totals = totals;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints a line that stays.
+    fn say(&mut self, text: &str) -> anyhow::Result<()> {
+        Ok(self.screen.say(&format!("[{:>3} s] {text}", self.started.elapsed().as_secs()))?)
+    }
+}
+
+/// What this is, and how to look inside with a client that is not ours.
+fn introduction(service: &CloudWatch, node: &SampleNode, agent: &RunningAgent, options: Options) -> Vec<String> {
+    let key = service.credential();
+    let end = match options.seconds {
+        Some(seconds) => format!("for {seconds} s"),
+        None => "until Ctrl-C".to_owned(),
+    };
+    let trouble = if options.calm { "nothing goes wrong" } else { "two faults are injected on the way" };
+    let at = format!("--endpoint-url {} --region {}", service.url(), service.region());
+    let mut lines = vec![
+        format!("Safeguard node agent, demo: a sample node writes container logs {end}; {trouble}."),
+        format!("  Host root of the sample node: {}", node.root().display()),
+        format!("  Stand-in for CloudWatch Logs: {} (loopback only; it verifies signatures and limits)", service.url()),
+        "Look inside with the AWS CLI, in another terminal:".to_owned(),
+        format!("  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}", key.access_key_id, key.secret_access_key),
+        format!("  aws logs tail /aws/containerinsights/{CLUSTER}/application --follow {at}"),
+        format!("  aws logs describe-log-groups {at}"),
+    ];
+    if let Some(metrics) = agent.metrics() {
+        lines.push(format!("The agent's own figures: curl http://{metrics}/metrics"));
+    }
+    lines.push(String::new());
+    lines
+}

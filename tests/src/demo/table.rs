@@ -1,0 +1,192 @@
+//! The live table: what each container wrote, and what the agent says became of it.
+
+use safeguard_agent::{ContainerStatus, Status};
+use tokio::time::Instant;
+
+use super::screen::Paint;
+use crate::node::{ContainerName, SampleNode};
+
+/// Most characters of an error.
+const ERROR_CHARS: usize = 60;
+
+/// What is known of the containers, and of errors that have passed.
+#[derive(Debug)]
+pub(super) struct Table {
+    rows: Vec<Row>,
+    status: Option<Status>,
+    /// Lines delivered, and when, at this update and the one before.
+    rate: [(Instant, u64); 2],
+    looks: u64,
+    imbalances: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Row {
+    name: ContainerName,
+    written: u64,
+    /// As the agent last said.
+    status: Option<ContainerStatus>,
+    /// Whether the agent still speaks of it.
+    known: bool,
+    error: Option<LastError>,
+}
+
+#[derive(Debug)]
+struct LastError {
+    text: String,
+    at: Instant,
+    /// Whether it was there at the last update.
+    lasts: bool,
+}
+
+impl Table {
+    pub(super) fn new(started: Instant) -> Self {
+        Self { rows: Vec::new(), status: None, rate: [(started, 0); 2], looks: 0, imbalances: Vec::new() }
+    }
+
+    /// How many times the agent's accounts were looked at, and each that did not balance.
+    pub(super) fn balance(&self) -> (u64, &[String]) {
+        (self.looks, &self.imbalances)
+    }
+
+    /// Takes in the present state; without a status, what was known stays.
+    pub(super) fn update(&mut self, node: &SampleNode, status: Option<Status>) {
+        for (name, written) in node.written() {
+            match self.rows.iter_mut().find(|row| row.name == name) {
+                Some(row) => row.written = written,
+                None => self.rows.push(Row { name, written, status: None, known: false, error: None }),
+            }
+        }
+        let Some(status) = status else { return };
+        let now = Instant::now();
+        for row in &mut self.rows {
+            let found =
+                status.containers.iter().find(|c| c.pod_uid == row.name.uid && c.container == row.name.container);
+            row.known = found.is_some();
+            if let Some(found) = found {
+                row.note_error(error_of(found, &status), now);
+                row.status = Some(found.clone());
+            }
+        }
+        self.rate = [self.rate[1], (now, status.total.delivered.events)];
+        self.looks += 1;
+        for container in &status.containers {
+            let name = format!("{}/{}/{}", container.namespace, container.pod, container.container);
+            self.imbalances.extend(container.ledger.imbalance().map(|text| format!("{name}: {text}")));
+        }
+        self.imbalances.extend(status.total.imbalance());
+        self.status = Some(status);
+    }
+
+    /// Whether the agent knows of nothing that is left to deliver.
+    pub(super) fn is_settled(&self) -> bool {
+        self.status.as_ref().is_some_and(|s| s.behind_bytes == 0 && s.total.in_flight.events == 0)
+    }
+
+    /// The table, `seconds` after the start.
+    pub(super) fn lines(&self, seconds: u64, paint: Paint) -> Vec<String> {
+        let heading = format!(
+            "{:<44} {:>9} {:>9} {:>9} {:>9}  {}",
+            "container", "written", "read", "delivered", "behind", "last error"
+        );
+        let mut lines = vec![paint.bold(&heading)];
+        lines.extend(self.rows.iter().map(|row| row.line(paint)));
+        if let Some(status) = &self.status {
+            for target in &status.targets {
+                let state = match (&target.error, target.failing_seconds) {
+                    (Some(error), Some(seconds)) => paint.red(&format!("failing for {seconds} s: {}", short(error))),
+                    _ => paint.green("delivering"),
+                };
+                let name = format!("{} {}", target.group, target.stream);
+                lines.push(format!(
+                    "{} {name:<57} batches out {:>2}  {state}",
+                    paint.dim("stream"),
+                    target.outstanding
+                ));
+            }
+        }
+        lines.push(paint.bold(&format!("[{seconds:>3} s] {}", self.totals())));
+        lines
+    }
+
+    /// Everything in one line.
+    pub(super) fn totals(&self) -> String {
+        let written: u64 = self.rows.iter().map(|row| row.written).sum();
+        let Some(status) = &self.status else { return format!("written {written}, no status yet") };
+        let total = &status.total;
+        let error = status.targets.iter().find_map(|t| t.error.as_deref());
+        let error = error.map(|e| format!(", error: {}", short(e))).unwrap_or_default();
+        format!(
+            "written {written}, read {}, delivered {} ({}/s), behind {}, {} requests, {} sent, \
+             {} of memory{error}",
+            total.read.events,
+            total.delivered.events,
+            self.per_second(),
+            bytes(status.behind_bytes),
+            status.requests,
+            bytes(status.wire_bytes),
+            bytes(status.memory_bytes),
+        )
+    }
+
+    fn per_second(&self) -> u128 {
+        let [(before, from), (now, to)] = self.rate;
+        let millis = now.duration_since(before).as_millis().max(1);
+        u128::from(to.saturating_sub(from)) * 1000 / millis
+    }
+}
+
+impl Row {
+    fn note_error(&mut self, error: Option<&str>, now: Instant) {
+        match error {
+            Some(text) => self.error = Some(LastError { text: text.to_owned(), at: now, lasts: true }),
+            None => {
+                if let Some(error) = &mut self.error {
+                    error.lasts = false;
+                }
+            }
+        }
+    }
+
+    fn line(&self, paint: Paint) -> String {
+        let error = match &self.error {
+            Some(error) if error.lasts => paint.red(&short(&error.text)),
+            Some(error) => paint.dim(&format!("{} s ago: {}", error.at.elapsed().as_secs(), short(&error.text))),
+            None => String::new(),
+        };
+        let name = self.name.to_string();
+        let Some(status) = &self.status else {
+            return format!("{name:<44} {:>9} {:>9} {:>9} {:>9}", self.written, "", "", "");
+        };
+        let (read, delivered) = (status.ledger.read.events, status.ledger.delivered.events);
+        if !self.known {
+            let closed = paint.dim("removed; the agent has closed its account");
+            return format!("{name:<44} {:>9} {:>9} {:>9} {:>9}  {closed}", self.written, "", "", "-");
+        }
+        let removed = if status.gone { paint.dim("removed ") } else { String::new() };
+        let behind = bytes(status.behind_bytes);
+        format!("{name:<44} {:>9} {read:>9} {delivered:>9} {behind:>9}  {removed}{error}", self.written)
+    }
+}
+
+/// What keeps a container's lines from being read or delivered now.
+fn error_of<'a>(container: &'a ContainerStatus, status: &'a Status) -> Option<&'a str> {
+    let target = status.targets.iter().find(|t| t.group == container.group && t.stream == container.stream);
+    container.last_error.as_deref().or(target.and_then(|t| t.error.as_deref()))
+}
+
+fn short(text: &str) -> String {
+    if text.chars().count() <= ERROR_CHARS {
+        return text.to_owned();
+    }
+    text.chars().take(ERROR_CHARS - 1).chain(['…']).collect()
+}
+
+/// Bytes for people.
+pub(super) fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} B"),
+        1_000..1_000_000 => format!("{}.{} kB", count / 1_000, count % 1_000 / 100),
+        _ => format!("{}.{} MB", count / 1_000_000, count % 1_000_000 / 100_000),
+    }
+}

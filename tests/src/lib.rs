@@ -1,0 +1,17 @@
+//! What whole-system tests, benchmarks and the demo are made of.
+//!
+//! * [`lines`]: the input, in which every line can be told from every other;
+//! * [`node`]: a node without Kubernetes, whose containers write, rotate, restart and end, and an oracle that knows what
+//!   was written;
+//! * [`containerd`]: the real runtime writing real container logs;
+//! * [`moto`]: a CloudWatch Logs that others wrote, with boto3 as the reader;
+//! * [`demo`]: the agent at work, to look at.
+//!
+//! The strict stand-in for CloudWatch Logs is the package `safeguard-standins`. Nothing here leaves the loopback
+//! interface.
+
+pub mod containerd;
+pub mod demo;
+pub mod lines;
+pub mod moto;
+pub mod node;

@@ -359,3 +359,19 @@ async fn a_clock_that_jumps_loses_nothing() {
     let retimed: Vec<_> = rig.messages().into_iter().filter(|m| m.contains("\"time\"")).collect();
     assert_eq!(retimed.len(), 2, "their own time is kept beside the line: {retimed:?}");
 }
+
+/// What a deleted file still holds goes with the agent: draining sends all of it, half a line included.
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_sends_the_last_words_of_a_deleted_container() {
+    let mut rig = Rig::started().await;
+    let log = rig.log("job", "main");
+    log.write("0.log", &["first"]);
+    rig.delivered(&["first"]).await;
+    log.append("0.log", piece("stderr", "P", "last words").as_bytes());
+    std::fs::remove_dir_all(log.0.parent().unwrap()).unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(rig.drain().await.complete);
+    let mut messages = rig.messages();
+    messages.sort();
+    assert_eq!(messages, ["first", "last words"]);
+}

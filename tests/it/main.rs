@@ -5,6 +5,13 @@
     reason = "tests write files and stop at what surprises them"
 )]
 
+mod containerd;
+mod hygiene;
+mod kill;
+mod limits_of_the_node;
 mod logs_delivery;
 mod logs_rotation;
+mod moto;
+mod parts;
+mod program;
 mod rig;

@@ -13,7 +13,7 @@ use safeguard_logs::{
 use safeguard_standins::{CloudWatch, Credential, Options};
 
 /// How long a test waits for what has to come.
-const PATIENCE: Duration = Duration::from_secs(45);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(45);
 
 pub(crate) const APPLICATION: &str = "/aws/containerinsights/prod/application";
 
@@ -95,10 +95,15 @@ impl Rig {
     }
 
     pub(crate) fn client_with(&self, credentials: SharedCredentialsProvider) -> SdkLogs {
+        self.client_to(&self.service.url(), self.service.region(), credentials)
+    }
+
+    /// A client for a service of another kind.
+    pub(crate) fn client_to(&self, url: &str, region: &str, credentials: SharedCredentialsProvider) -> SdkLogs {
         let config = aws_sdk_cloudwatchlogs::Config::builder()
             .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url(self.service.url())
+            .region(Region::new(region.to_owned()))
+            .endpoint_url(url)
             .http_client(aws_smithy_http_client::Builder::new().build_http())
             .credentials_provider(credentials)
             .build();

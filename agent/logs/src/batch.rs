@@ -3,8 +3,11 @@
 //! The body is written as events arrive, straight from the read buffer. Nothing is copied again unless the events turn
 //! out not to be in order of time, which the service demands.
 
+mod buffers;
+mod gzip;
 mod seal;
 
+pub(crate) use buffers::Buffers;
 pub(crate) use seal::{Compression, Sealed};
 
 use std::ops::Range;
@@ -293,7 +296,8 @@ impl OpenBatch {
         if end > self.text.len() {
             // Doubling, and in one step to the usual size of a full body once the batch is no longer small.
             let doubled = self.text.len() * 2;
-            let size = if doubled > limits::BATCH_BYTES / 4 { doubled.max(limits::BATCH_BYTES * 3 / 2) } else { doubled };
+            let size =
+                if doubled > limits::BATCH_BYTES / 4 { doubled.max(limits::BATCH_BYTES * 3 / 2) } else { doubled };
             self.text.resize(size.max(end), 0);
         }
     }

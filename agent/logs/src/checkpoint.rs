@@ -199,10 +199,7 @@ fn name_text(name: &[u8]) -> String {
 
 fn name_bytes(text: &str) -> Option<Vec<u8>> {
     let Some(hex) = text.strip_prefix("hex:") else { return Some(text.as_bytes().to_vec()) };
-    hex.as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
+    hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 #[cfg(test)]

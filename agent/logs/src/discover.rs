@@ -221,16 +221,38 @@ mod tests {
     #[test]
     fn rotated_names_are_known_and_in_order() {
         let mut names = [
-            "1.log", "0.log", "0.log.20261123-074402", "1.log.20261123-080000.gz", "0.log.20261122-000000.gz",
-            "1.log.20261123-081000", "10.log",
+            "1.log",
+            "0.log",
+            "0.log.20261123-074402",
+            "1.log.20261123-080000.gz",
+            "0.log.20261122-000000.gz",
+            "1.log.20261123-081000",
+            "10.log",
         ];
         names.sort_by_key(|n| Place::of(OsStr::new(n)).unwrap());
         let expected = [
-            "0.log.20261122-000000.gz", "0.log.20261123-074402", "0.log", "1.log.20261123-080000.gz",
-            "1.log.20261123-081000", "1.log", "10.log",
+            "0.log.20261122-000000.gz",
+            "0.log.20261123-074402",
+            "0.log",
+            "1.log.20261123-080000.gz",
+            "1.log.20261123-081000",
+            "1.log",
+            "10.log",
         ];
         assert_eq!(names, expected);
-        for other in ["", "x", "log", ".log", "a.log", "0.log.", "0.log.20261123-074402.gz.tmp", "0.log.x.tmp", "0.txt", "-1.log", "0.log.gz"] {
+        for other in [
+            "",
+            "x",
+            "log",
+            ".log",
+            "a.log",
+            "0.log.",
+            "0.log.20261123-074402.gz.tmp",
+            "0.log.x.tmp",
+            "0.txt",
+            "-1.log",
+            "0.log.gz",
+        ] {
             assert_eq!(Place::of(OsStr::new(other)), None, "{other}");
         }
     }

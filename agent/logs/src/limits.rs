@@ -34,9 +34,8 @@ pub const CLOCK_MARGIN_MS: i64 = 5 * 60_000;
 pub const NAME_CHARS: usize = 512;
 
 /// The days that a retention policy may have (API, `PutRetentionPolicy`).
-pub const RETENTION_DAYS: [u32; 22] = [
-    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
-];
+pub const RETENTION_DAYS: [u32; 22] =
+    [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
 
 /// Most tags of a group (API, `CreateLogGroup`).
 pub const TAGS: usize = 50;

@@ -266,10 +266,9 @@ mod tests {
 
     #[test]
     fn values_cannot_make_a_reserved_name() {
-        let name = Template::new(NameKind::Group, "{namespace}/{pod}").unwrap().fill(
-            &node(),
-            &ContainerNames { namespace: "aws", pod: "x", container: "c" },
-        );
+        let name = Template::new(NameKind::Group, "{namespace}/{pod}")
+            .unwrap()
+            .fill(&node(), &ContainerNames { namespace: "aws", pod: "x", container: "c" });
         assert_eq!(name, "aws#2Fx");
     }
 

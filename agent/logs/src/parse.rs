@@ -154,7 +154,8 @@ fn minute_milliseconds(text: &[u8; 16]) -> Option<i64> {
     }
     // Days since 1970-01-01 in the proleptic Gregorian calendar, counting years from March so that the leap day is last.
     let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 1 - 719_468;
+    let days =
+        365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 1 - 719_468;
     Some(((days * 24 + hour) * 60 + minute) * 60_000)
 }
 

@@ -22,8 +22,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use safeguard_host::HostRoot;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::mpsc::error::TryRecvError;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -119,7 +119,7 @@ impl Pipeline {
         beat: Arc<AtomicU64>,
     ) -> Self {
         let now = Instant::now();
-        let compression = settings.gzip_level.map_or(Compression::None, Compression::Gzip);
+        let compression = settings.gzip_level.map_or(Compression::None, Compression::gzip);
         let batcher = Batcher::new(
             compression,
             settings.memory_budget,

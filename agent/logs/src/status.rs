@@ -102,4 +102,3 @@ pub struct Status {
     /// Whether inotify announces new files; if not, directories are listed every second.
     pub inotify: bool,
 }
-

@@ -168,18 +168,18 @@ impl Tail {
         self.last_ms
     }
 
-    /// Whether nothing of the file was ever read.
-    pub(crate) fn is_blank(&self) -> bool {
-        self.position == 0
-    }
-
     /// Whether pieces of a line wait for their end.
     pub(crate) fn has_partial(&self) -> bool {
         self.partial.iter().any(Option::is_some)
     }
 
     /// Takes the pieces whose line goes on in the next file. What is too long to be carried stays.
-    pub(crate) fn carry(&mut self, file: FileNo, source: &mut Source, window: &mut Window) -> std::io::Result<[Option<Carried>; 2]> {
+    pub(crate) fn carry(
+        &mut self,
+        file: FileNo,
+        source: &mut Source,
+        window: &mut Window,
+    ) -> std::io::Result<[Option<Carried>; 2]> {
         let mut carried = [None, None];
         for (slot, out) in self.partial.iter_mut().zip(&mut carried) {
             let size: u64 = slot.iter().flat_map(|p| &p.contents).map(|r| r.end - r.start).sum();
@@ -213,7 +213,12 @@ impl Tail {
     }
 
     /// Reads one chunk and hands its records on.
-    pub(crate) fn turn(&mut self, source: &mut Source, window: &mut Window, sink: &mut impl Sink) -> std::io::Result<Turn> {
+    pub(crate) fn turn(
+        &mut self,
+        source: &mut Source,
+        window: &mut Window,
+        sink: &mut impl Sink,
+    ) -> std::io::Result<Turn> {
         if let Some(end) = self.skip.end_around(self.position) {
             self.position = end;
         } else if self.skip.iter().last().is_some_and(|r| r.end < self.position) {
@@ -245,7 +250,12 @@ impl Tail {
     }
 
     /// Hands on what is left of a file that nobody writes any more: a line without its newline, pieces without their end.
-    pub(crate) fn finish(&mut self, source: &mut Source, window: &mut Window, sink: &mut impl Sink) -> std::io::Result<Turn> {
+    pub(crate) fn finish(
+        &mut self,
+        source: &mut Source,
+        window: &mut Window,
+        sink: &mut impl Sink,
+    ) -> std::io::Result<Turn> {
         window.bytes.resize(window.bytes.len().max(LONG_CHUNK), 0);
         let Window { bytes, joined, clock } = window;
         loop {
@@ -293,7 +303,12 @@ impl Tail {
     }
 
     /// [`Tail::flush_partials`] with the shared window.
-    pub(crate) fn flush(&mut self, source: &mut Source, window: &mut Window, sink: &mut impl Sink) -> std::io::Result<Turn> {
+    pub(crate) fn flush(
+        &mut self,
+        source: &mut Source,
+        window: &mut Window,
+        sink: &mut impl Sink,
+    ) -> std::io::Result<Turn> {
         self.flush_partials(source, &mut window.joined, sink)
     }
 
@@ -369,7 +384,8 @@ impl Tail {
         let mut before = [0];
         let read = source.read_at(&mut before, line.start - 1)?;
         if read == 1 && before != [b'\n'] {
-            self.long = Some(LongLine { stream: Stream::Stdout, timestamp_ms: self.last_ms, parts: 1, dropping: false });
+            self.long =
+                Some(LongLine { stream: Stream::Stdout, timestamp_ms: self.last_ms, parts: 1, dropping: false });
             return Ok(true);
         }
         Ok(false)
@@ -399,7 +415,18 @@ impl Tail {
         }
         let time = parsed.map_or(&b""[..], |p| p.time);
         let malformed = parsed.is_none();
-        sink.record(&Record { timestamp_ms, time, stream, content, mark: None, line, pieces: None, carried: None, malformed }).is_err()
+        sink.record(&Record {
+            timestamp_ms,
+            time,
+            stream,
+            content,
+            mark: None,
+            line,
+            pieces: None,
+            carried: None,
+            malformed,
+        })
+        .is_err()
     }
 
     /// A piece of a line, first, middle or last. `true` if the sink is blocked.
@@ -416,10 +443,9 @@ impl Tail {
     ) -> std::io::Result<bool> {
         let stream = parsed.stream;
         let counted = sink.counted(stream, parsed.content);
-        let mut partial = self.partial[stream.index()].take().unwrap_or_else(|| Partial {
-            timestamp_ms: parsed.timestamp_ms,
-            ..Partial::default()
-        });
+        let mut partial = self.partial[stream.index()]
+            .take()
+            .unwrap_or_else(|| Partial { timestamp_ms: parsed.timestamp_ms, ..Partial::default() });
         if !partial.dropping && partial.counted + counted > sink.room(stream) && !partial.is_empty() {
             // No room for this piece: hand on what there is, as a part of the line.
             gather(&partial, chunk, source, joined)?;

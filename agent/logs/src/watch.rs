@@ -52,7 +52,8 @@ impl Watch {
             Ok(()) => drop(self.watched.insert(dir.to_path_buf())),
             // It is gone again, or there is no more room for watches.
             Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
-            Err(error) if matches!(&error.kind, notify::ErrorKind::Io(e) if e.kind() == std::io::ErrorKind::NotFound) => {}
+            Err(error) if matches!(&error.kind, notify::ErrorKind::Io(e) if e.kind() == std::io::ErrorKind::NotFound) =>
+                {}
             Err(error) => self.give_up(&error),
         }
     }

@@ -100,13 +100,13 @@ pub(crate) async fn latency(rate: u64, seconds: u64) -> anyhow::Result<()> {
         let mut delays = Vec::new();
         service.for_each_event(|_, _, event| delays.push(event.ingestion_time - event.timestamp));
         delays.sort_unstable();
-        let at = |p: f64| delays.get((delays.len() as f64 * p) as usize).or(delays.last()).copied().unwrap_or(0);
+        let at = |percent: usize| delays.get(delays.len() * percent / 100).or(delays.last()).copied().unwrap_or(0);
         println!(
             "{name}: {rate} lines/s, {} of {written} arrived; ms from written to accepted: p50 {} p99 {} max {}",
             delays.len(),
-            at(0.5),
-            at(0.99),
-            at(1.0)
+            at(50),
+            at(99),
+            at(100)
         );
         agent.stop()?;
     }

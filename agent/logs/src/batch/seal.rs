@@ -1,23 +1,31 @@
 //! An open batch becomes a request: in order of time, closed, and compressed if that is set.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use bytes::Bytes;
 use flate2::read::GzDecoder;
-use flate2::write::GzEncoder;
 
+use super::buffers::Buffers;
+use super::gzip::Gzip;
 use super::{Claim, EventRef, OpenBatch};
 use crate::TargetNo;
 
 const END: &[u8] = b"]}";
 
-/// What is done to the body before it is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is done to bodies before they are sent.
+#[derive(Debug)]
 pub(crate) enum Compression {
-    /// Sent as it is.
+    /// Sent as they are.
     None,
-    /// `Content-Encoding: gzip` at this level (1 to 9).
-    Gzip(u32),
+    /// `Content-Encoding: gzip`.
+    Gzip(Box<Gzip>),
+}
+
+impl Compression {
+    /// gzip at this level, 1 to 9.
+    pub(crate) fn gzip(level: u32) -> Self {
+        Self::Gzip(Box::new(Gzip::new(level)))
+    }
 }
 
 /// A batch that is ready to be sent, and everything needed to account for it.
@@ -36,45 +44,51 @@ pub(crate) struct Sealed {
 }
 
 impl OpenBatch {
-    /// Closes the batch. Returns it with the memory that may be used again, if any is left over.
-    pub(crate) fn seal(mut self, compression: Compression) -> (Sealed, Option<Vec<u8>>) {
+    /// Closes the batch. Memory that is not needed any more goes to `buffers`.
+    pub(crate) fn seal(mut self, compression: &mut Compression, buffers: &Buffers) -> Sealed {
         if !self.sorted {
             // Stable: lines of one millisecond keep the order in which they were written.
             self.events.sort_by_key(|e| e.timestamp_ms);
         }
         let head = Bytes::copy_from_slice(&self.text[..self.head]);
-        let (body, held, spare, gzip) = match compression {
-            Compression::Gzip(level) => {
-                let body = self.compressed(level);
+        let (body, held, gzip) = match compression {
+            Compression::Gzip(gzip) => {
+                let body = self.compressed(gzip);
                 let held = body.len();
-                (body, held, Some(std::mem::take(&mut self.text)), true)
-            }
-            Compression::None if self.sorted => {
-                let mut text = std::mem::take(&mut self.text);
-                // Every event ends with a comma; the last one's place is taken by the end.
-                text[self.len - 1] = END[0];
-                text.truncate(self.len);
-                text.push(END[1]);
-                let held = text.capacity();
-                (Bytes::from(text), held, None, false)
+                (body, held, true)
             }
             Compression::None => {
-                let mut text = Vec::with_capacity(self.len + END.len());
-                for piece in self.pieces() {
-                    text.extend_from_slice(piece);
-                }
+                let mut text = if self.sorted { std::mem::take(&mut self.text) } else { self.in_order(buffers.take()) };
+                // Every event ends with a comma; the last one's place is taken by the end.
+                text.resize(text.len().max(self.len + 1), 0);
+                text[self.len - 1..=self.len].copy_from_slice(END);
                 let held = text.capacity();
-                (Bytes::from(text), held, Some(std::mem::take(&mut self.text)), false)
+                (buffers.lend(text, self.len + 1), held, false)
             }
         };
+        if !self.text.is_empty() {
+            buffers.give(std::mem::take(&mut self.text));
+        }
         let mut start = u32::try_from(self.head).expect("names are short");
         for event in &mut self.events {
             event.start = start;
             start += event.len;
         }
         self.events.shrink_to_fit();
-        let sealed = Sealed { target: self.target, body, gzip, events: self.events, claims: self.claims, head, held };
-        (sealed, spare)
+        Sealed { target: self.target, body, gzip, events: self.events, claims: self.claims, head, held }
+    }
+
+    /// The text with its events in order of time, in another buffer.
+    fn in_order(&self, mut text: Vec<u8>) -> Vec<u8> {
+        text.resize(text.len().max(self.len + 1), 0);
+        text[..self.head].copy_from_slice(&self.text[..self.head]);
+        let mut at = self.head;
+        for event in &self.events {
+            let (start, len) = (event.start as usize, event.len as usize);
+            text[at..at + len].copy_from_slice(&self.text[start..start + len]);
+            at += len;
+        }
+        text
     }
 
     /// The body in order, in pieces.
@@ -88,24 +102,14 @@ impl OpenBatch {
         std::iter::once(&self.text[..self.head]).chain(events).chain(std::iter::once(END))
     }
 
-    fn compressed(&self, level: u32) -> Bytes {
-        let mut encoder = GzEncoder::new(Vec::with_capacity(self.len / 4), flate2::Compression::new(level));
-        if self.sorted {
-            write_all(&mut encoder, &self.text[..self.len - 1]);
-            write_all(&mut encoder, END);
+    fn compressed(&self, gzip: &mut Gzip) -> Bytes {
+        let packed = if self.sorted {
+            gzip.compress([&self.text[..self.len - 1], END].into_iter())
         } else {
-            for piece in self.pieces() {
-                write_all(&mut encoder, piece);
-            }
-        }
-        let mut body = encoder.finish().expect("writing to memory does not fail");
-        body.shrink_to_fit();
-        Bytes::from(body)
+            gzip.compress(self.pieces())
+        };
+        Bytes::copy_from_slice(packed)
     }
-}
-
-fn write_all(encoder: &mut GzEncoder<Vec<u8>>, bytes: &[u8]) {
-    encoder.write_all(bytes).expect("writing to memory does not fail");
 }
 
 impl Sealed {

@@ -29,9 +29,20 @@ fn timestamps_have_nought_to_nine_digits_and_any_offset() {
     assert_eq!(ms("2000-02-29T00:00:00Z"), Some(951_782_400_000));
     assert_eq!(ms("2016-12-31T23:59:60Z"), ms("2017-01-01T00:00:00Z"));
     for wrong in [
-        "", "2026", "2026-11-23", "2026-11-23T07:44:02", "2026-11-23T07:44:02.Z", "2026-11-23T07:44:02.1234567890Z",
-        "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T07:60:00Z",
-        "2026-11-23T07:44:61Z", "2026-11-23T07:44:02+2:00", "2026-11-23T07:44:02+24:00", "2O26-11-23T07:44:02Z",
+        "",
+        "2026",
+        "2026-11-23",
+        "2026-11-23T07:44:02",
+        "2026-11-23T07:44:02.Z",
+        "2026-11-23T07:44:02.1234567890Z",
+        "2026-13-01T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "2026-11-23T24:00:00Z",
+        "2026-11-23T07:60:00Z",
+        "2026-11-23T07:44:61Z",
+        "2026-11-23T07:44:02+2:00",
+        "2026-11-23T07:44:02+24:00",
+        "2O26-11-23T07:44:02Z",
         "2026-11-23 07:44:02Z",
     ] {
         assert_eq!(ms(wrong), None, "{wrong}");
@@ -41,7 +52,8 @@ fn timestamps_have_nought_to_nine_digits_and_any_offset() {
 #[test]
 fn the_cache_does_not_mix_minutes_up() {
     let mut cache = TimestampCache::default();
-    for time in ["2026-11-23T07:44:59.999Z", "2026-11-23T07:45:00Z", "2026-11-23T07:44:59.999Z", "2027-11-23T07:44:00Z"] {
+    for time in ["2026-11-23T07:44:59.999Z", "2026-11-23T07:45:00Z", "2026-11-23T07:44:59.999Z", "2027-11-23T07:44:00Z"]
+    {
         assert_eq!(cache.milliseconds(time.as_bytes()), ms(time), "{time}");
     }
 }
@@ -65,8 +77,15 @@ fn empty_and_odd_contents() {
 #[test]
 fn what_is_not_cri_is_not_guessed() {
     for wrong in [
-        &b""[..], b" ", b"hello world", b"{\"log\":\"docker\"}", b"2026-11-23T07:44:02Z", b"2026-11-23T07:44:02Z stdout ",
-        b"2026-11-23T07:44:02Z stdin F x", b"2026-11-23T07:44:02Z stdout X x", b"2026-11-23T07:44:02Z stdout FX x",
+        &b""[..],
+        b" ",
+        b"hello world",
+        b"{\"log\":\"docker\"}",
+        b"2026-11-23T07:44:02Z",
+        b"2026-11-23T07:44:02Z stdout ",
+        b"2026-11-23T07:44:02Z stdin F x",
+        b"2026-11-23T07:44:02Z stdout X x",
+        b"2026-11-23T07:44:02Z stdout FX x",
     ] {
         assert_eq!(parse(wrong), None, "{}", String::from_utf8_lossy(wrong));
     }

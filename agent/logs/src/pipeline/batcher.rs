@@ -7,16 +7,13 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 
-use crate::batch::{Claim, Compression, Event, OpenBatch};
+use crate::batch::{Buffers, Claim, Compression, Event, OpenBatch};
 use crate::ship::{Command, LANE_REQUESTS, Trouble};
 use crate::tail::Blocked;
 use crate::{Target, TargetNo};
 
 /// Batches of one stream that may be sent and unsettled: what a lane works on, so that the next is ready when one ends.
 const OUTSTANDING: usize = LANE_REQUESTS;
-
-/// Buffers that are kept to be used again.
-const SPARE: usize = 2;
 
 /// A stream, the batch that fills for it, and how its deliveries go.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ pub(super) struct Batcher {
     memory: usize,
     /// Somebody was refused memory since the last look.
     pressed: bool,
-    spare: Vec<Vec<u8>>,
+    buffers: Buffers,
     pub(super) flush_interval: Duration,
     pub(super) puts_per_second: f64,
     puts: f64,
@@ -64,7 +61,7 @@ impl Batcher {
             budget,
             memory: 0,
             pressed: false,
-            spare: Vec::new(),
+            buffers: Buffers::default(),
             flush_interval,
             puts_per_second,
             puts: puts_per_second,
@@ -100,17 +97,19 @@ impl Batcher {
         self.lanes.get(number as usize).is_some_and(|l| l.paused_until.is_some_and(|t| t > now))
     }
 
-    /// Adds an event to the batch of a stream; sends the batch when it is full.
-    pub(super) fn push(&mut self, number: TargetNo, event: &Event<'_>) -> Result<(), Blocked> {
+    /// Adds an event, written `age_ms` ago, to the batch of a stream; sends the batch when it is full.
+    pub(super) fn push(&mut self, number: TargetNo, event: &Event<'_>, age_ms: i64) -> Result<(), Blocked> {
         if self.lane(number).open.is_none() {
             if self.memory >= self.budget {
                 self.pressed = true;
                 return Err(Blocked);
             }
-            let spare = self.spare.pop().unwrap_or_default();
+            let text = self.buffers.take();
+            let waited = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)).min(self.flush_interval);
             let lane = self.lane(number);
-            let batch = OpenBatch::new(number, &lane.target.group, &lane.target.stream, spare);
-            lane.opened_at = Instant::now();
+            let batch = OpenBatch::new(number, &lane.target.group, &lane.target.stream, text);
+            let now = Instant::now();
+            lane.opened_at = now.checked_sub(waited).unwrap_or(now);
             let memory = batch.memory();
             lane.open = Some(batch);
             self.memory += memory;
@@ -137,7 +136,7 @@ impl Batcher {
                     self.pressed = true;
                     return Err(Blocked);
                 }
-                self.push(number, event)
+                self.push(number, event, age_ms)
             }
             Err(_) => Err(Blocked),
         }
@@ -145,18 +144,15 @@ impl Batcher {
 
     /// Seals the batch of a stream and hands it on.
     fn send(&mut self, number: TargetNo) {
-        let compression = self.compression;
-        let lane = self.lane(number);
+        let compression = &mut self.compression;
+        let lane = self.lanes.get_mut(number as usize).expect("numbers are only given out by `target`");
         let Some(open) = lane.open.take() else { return };
         let before = open.memory();
-        let (sealed, spare) = open.seal(compression);
+        let sealed = open.seal(compression, &self.buffers);
         let after = sealed.memory();
         lane.outstanding += 1;
         let command = Command::Ship(lane.target.clone(), Box::new(sealed));
         self.memory = self.memory + after - before;
-        if let Some(spare) = spare.filter(|_| self.spare.len() < SPARE) {
-            self.spare.push(spare);
-        }
         // The other side ends only with the process.
         drop(self.commands.send(command));
     }
@@ -187,7 +183,8 @@ impl Batcher {
 
     /// When the next batch has to be flushed.
     pub(super) fn next_flush(&self, now: Instant) -> Option<Instant> {
-        let waiting = self.lanes.iter().filter(|l| l.outstanding == 0 && l.open.as_ref().is_some_and(|o| !o.is_empty()));
+        let waiting =
+            self.lanes.iter().filter(|l| l.outstanding == 0 && l.open.as_ref().is_some_and(|o| !o.is_empty()));
         let due = waiting.map(|l| l.opened_at + self.flush_interval).min()?;
         let missing = (1.0 - self.puts).max(0.0) / self.puts_per_second;
         Some(if due <= now && missing > 0.0 { now + Duration::from_secs_f64(missing) } else { due })

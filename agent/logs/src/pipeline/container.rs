@@ -76,7 +76,8 @@ impl Container {
 
     pub(super) fn status(&self, target: &Target) -> ContainerStatus {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let oldest = self.files.iter().filter(|f| self.shipped && f.behind() > 0).filter_map(|f| f.tail.last_ms()).min();
+        let oldest =
+            self.files.iter().filter(|f| self.shipped && f.behind() > 0).filter_map(|f| f.tail.last_ms()).min();
         ContainerStatus {
             namespace: self.key.namespace.clone(),
             pod: self.key.pod.clone(),

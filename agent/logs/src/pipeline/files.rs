@@ -55,7 +55,13 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    pub(super) fn remembered(number: FileNo, container: ContainerNo, record: &FileRecord, place: Place, now: Instant) -> Self {
+    pub(super) fn remembered(
+        number: FileNo,
+        container: ContainerNo,
+        record: &FileRecord,
+        place: Place,
+        now: Instant,
+    ) -> Self {
         use std::os::unix::ffi::OsStringExt;
         Self {
             number,

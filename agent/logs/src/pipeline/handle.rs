@@ -61,7 +61,12 @@ impl Logs {
     ///
     /// # Errors
     /// [`StartError`] if the checkpoint was written by a later version, or there is no thread to be had.
-    pub fn start<A: LogsApi>(settings: Settings, host: HostRoot, api: A, now_ms: fn() -> i64) -> Result<Self, StartError> {
+    pub fn start<A: LogsApi>(
+        settings: Settings,
+        host: HostRoot,
+        api: A,
+        now_ms: fn() -> i64,
+    ) -> Result<Self, StartError> {
         let checkpoints = Checkpoints::new(&settings.state_dir);
         let (records, load_error) = match checkpoints.load() {
             Ok(records) => (records, None),

@@ -15,8 +15,9 @@ use crate::tail::{Turn, Window};
 /// Chunks that a container may read before the next one has its turn: about one batch.
 const CHUNKS: usize = 4;
 
-/// Longest time between looks at a file that does not grow, in milliseconds.
-const LOOK_AT_LEAST_EVERY: u64 = 400;
+/// Longest time between looks at a file that does not grow, in milliseconds. A line that is found late is not sent late: the
+/// flush interval counts from when it was written.
+const LOOK_AT_LEAST_EVERY: u64 = 1_000;
 
 /// After a file was rotated, the runtime may still write to it for a moment: before the next file is read, the cut line at
 /// its end waits this long.
@@ -61,19 +62,22 @@ impl Pipeline {
             if !container.shipped {
                 continue;
             }
-            for index in 0..container.files.len() {
+            let known = container.files.len();
+            for index in 0..known {
                 let file = &mut container.files[index];
                 if file.source.is_none() {
                     continue;
                 }
                 if file.next_look <= due {
-                    let grew = look_at(file, &mut container.ledger, &mut self.next_file, &mut container.last_error, now);
+                    let grew =
+                        look_at(file, &mut container.ledger, &mut self.next_file, &mut container.last_error, now);
                     file.look_every = if grew { 50 } else { (file.look_every * 2).clamp(50, LOOK_AT_LEAST_EVERY) };
                     // On a grid, so that many idle files cost one wake-up.
                     let wait = file.look_every - since_start % file.look_every;
                     file.next_look = file.next_look.max(now + Duration::from_millis(wait));
-                    let ends = !grew && !file.finished && !file.tail.is_blank() || file.finished && file.is_settled();
-                    if grew || ends || file.tail.has_partial() {
+                    // A file that something follows, or that has no name any more, has to be ended; pieces wait for their end.
+                    let may_end = file.finished || file.tail.has_partial() || !file.listed || index + 1 < known;
+                    if grew || may_end {
                         ready.push(*number);
                     }
                 }
@@ -103,12 +107,7 @@ impl Pipeline {
     }
 
     fn turn(&mut self, number: ContainerNo, now: Instant) -> Progress {
-        let gzip_open = self
-            .containers
-            .values()
-            .flat_map(|c| &c.files)
-            .filter(|f| matches!(f.source, Some(Source::Gzip(_))) && f.tail.position() > 0 && !f.finished)
-            .count();
+        let may_open_gzip = self.may_open_gzip(number);
         let Some(container) = self.containers.get_mut(&number) else { return Progress::Done };
         if !container.shipped {
             return Progress::Done;
@@ -123,15 +122,22 @@ impl Pipeline {
             settings: &self.settings,
             now,
             now_ms: (self.now_ms)(),
+            draining: self.draining.is_some(),
         };
         for index in 0..container.files.len() {
+            let successor = container.files.iter().skip(index + 1).any(|f| f.source.is_some() && f.size > 0);
+            let file = &mut container.files[index];
+            if successor && file.source.is_some() && !file.finished {
+                // The runtime may have written to it since it was looked at: a line that rotation cut begins at its end.
+                look_at(file, &mut container.ledger, &mut self.next_file, &mut container.last_error, now);
+            }
             let until = self.draining.as_ref().and_then(|d| d.until.get(&container.files[index].number).copied());
             let file = &container.files[index];
             if file.source.is_none() || (self.draining.is_some() && until.is_none_or(|u| file.tail.position() >= u)) {
                 continue;
             }
             let gzip = matches!(file.source, Some(Source::Gzip(_)));
-            if gzip && file.tail.position() == 0 && gzip_open >= GZIP_AT_ONCE && !file.finished {
+            if gzip && file.tail.position() == 0 && !may_open_gzip && !file.finished {
                 // Its turn comes when another one is done.
                 return Progress::Blocked;
             }
@@ -159,6 +165,17 @@ impl Pipeline {
             }
         }
         Progress::Done
+    }
+}
+
+impl Pipeline {
+    /// Whether another compressed file may be begun. Only asked where there is one.
+    fn may_open_gzip(&self, number: ContainerNo) -> bool {
+        let is_gzip = |f: &&LogFile| matches!(f.source, Some(Source::Gzip(_))) && !f.finished;
+        let has_one = self.containers.get(&number).is_some_and(|c| c.files.iter().any(|f| is_gzip(&f)));
+        let begun =
+            || self.containers.values().flat_map(|c| &c.files).filter(is_gzip).filter(|f| f.tail.position() > 0);
+        !has_one || begun().count() < GZIP_AT_ONCE
     }
 }
 
@@ -234,6 +251,7 @@ struct Reader<'a> {
     settings: &'a crate::Settings,
     now: Instant,
     now_ms: i64,
+    draining: bool,
 }
 
 impl Reader<'_> {
@@ -275,11 +293,14 @@ impl Reader<'_> {
         }
         let quiet = self.now.duration_since(file.grew_at);
         let successor = container.files.iter().skip(index + 1).position(|f| f.source.is_some()).map(|i| i + index + 1);
-        let superseded = successor.is_some_and(|s| container.files[s].size > 0) || file.finished;
+        // The next run of a container has begun, or the runtime has reopened its log: an empty file may only be about to.
+        let follows = |next: &LogFile| next.size > 0 || next.place.restart > file.place.restart;
+        let superseded = successor.is_some_and(|s| follows(&container.files[s])) || file.finished;
         let nameless = !file.listed && file.gzip_is_absent();
         if !superseded && !nameless {
             if file.tail.has_partial() && quiet >= self.settings.partial_period {
-                let turn = self.with(container, index, |tail, source, window, sink| tail.flush(source, window, sink))?;
+                let turn =
+                    self.with(container, index, |tail, source, window, sink| tail.flush(source, window, sink))?;
                 return Ok(if turn == Some(Turn::Blocked) { End::Blocked } else { End::Open });
             }
             return Ok(End::Open);
@@ -288,7 +309,9 @@ impl Reader<'_> {
             return Ok(End::Wait);
         }
         let file = &mut container.files[index];
-        if !file.finished && quiet < self.settings.quiet_period {
+        // A file without a name ends with us.
+        let last_chance = self.draining && nameless;
+        if !file.finished && quiet < self.settings.quiet_period && !last_chance {
             return Ok(End::Open);
         }
         let turn = self.with(container, index, |tail, source, window, sink| tail.finish(source, window, sink))?;

@@ -198,7 +198,10 @@ impl Pipeline {
             let Some(file) = files.iter_mut().max_by_key(|f| f.pinned) else { return };
             let unread = file.unread();
             tracing::error!(
-                namespace = key.namespace, pod = key.pod, container = key.container, abandoned_bytes = unread,
+                namespace = key.namespace,
+                pod = key.pod,
+                container = key.container,
+                abandoned_bytes = unread,
                 "Deleted log files hold more disk space than `logs.pinned_bytes` allows; the largest is given up."
             );
             ledger.abandoned_bytes += unread;
@@ -208,5 +211,4 @@ impl Pipeline {
             file.close();
         }
     }
-
 }

@@ -100,7 +100,7 @@ impl Sink for FileSink<'_> {
                 carried: record.carried,
             },
         };
-        self.batcher.push(self.target, &event)?;
+        self.batcher.push(self.target, &event, self.now_ms - timestamp_ms)?;
         let count = Count::new(1, event.source.file_bytes());
         self.ledger.read.add(count);
         self.ledger.in_flight.add(count);

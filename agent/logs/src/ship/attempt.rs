@@ -137,7 +137,12 @@ impl Work {
 }
 
 /// Sends what is pending of a batch until all of it is settled or a failure stops it.
-pub(super) async fn run<A: LogsApi>(api: Arc<A>, creation: &Creation, target: Arc<Target>, mut work: Work) -> Attempted {
+pub(super) async fn run<A: LogsApi>(
+    api: Arc<A>,
+    creation: &Creation,
+    target: Arc<Target>,
+    mut work: Work,
+) -> Attempted {
     let mut created = false;
     while let Some(range) = work.pending.pop() {
         let body = if work.apart { work.sealed.body_of(range.clone()) } else { work.sealed.body.clone() };

@@ -8,12 +8,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client;
-use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
-use aws_sdk_cloudwatchlogs::config::timeout::TimeoutConfig;
-use aws_sdk_cloudwatchlogs::config::{Config, ConfigBag, IdentityCache, Intercept, RuntimeComponents};
 use aws_sdk_cloudwatchlogs::config::interceptors::{
     AfterDeserializationInterceptorContextRef, BeforeTransmitInterceptorContextMut,
 };
+use aws_sdk_cloudwatchlogs::config::retry::RetryConfig;
+use aws_sdk_cloudwatchlogs::config::timeout::TimeoutConfig;
+use aws_sdk_cloudwatchlogs::config::{Config, ConfigBag, IdentityCache, Intercept, RuntimeComponents};
 use aws_sdk_cloudwatchlogs::error::{BoxError, ProvideErrorMetadata, SdkError};
 use aws_sdk_cloudwatchlogs::types::{LogGroupClass, RejectedLogEventsInfo};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -56,8 +56,7 @@ impl SdkLogs {
             .read_timeout(deadlines.read)
             .operation_attempt_timeout(deadlines.total)
             .operation_timeout(deadlines.total);
-        let config =
-            config.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts.build()).build();
+        let config = config.to_builder().retry_config(RetryConfig::disabled()).timeout_config(timeouts.build()).build();
         Self { client: RwLock::new(Client::from_conf(config)), total: deadlines.total }
     }
 
@@ -195,7 +194,9 @@ where
         ("", _) => chain(error),
         // What the service says of a signature quotes the request, session token included.
         (code, FailureKind::Credentials) => {
-            format!("{code}: the credentials are refused; they are fetched again. If it stays, check the clock and the role")
+            format!(
+                "{code}: the credentials are refused; they are fetched again. If it stays, check the clock and the role"
+            )
         }
         (code, FailureKind::Denied) => {
             format!("{code}: {said}; allow logs:{operation} on this log group for the node's role")
@@ -211,12 +212,21 @@ fn kind_of(code: &str, status: Option<u16>) -> FailureKind {
     match code.strip_suffix("Exception").unwrap_or(code) {
         "ResourceNotFound" => FailureKind::NotFound,
         "ResourceAlreadyExists" => FailureKind::AlreadyExists,
-        "Throttling" | "ThrottlingException" | "TooManyRequests" | "RequestLimitExceeded" | "LimitExceeded" | "SlowDown" => {
-            FailureKind::Throttled
-        }
+        "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequests"
+        | "RequestLimitExceeded"
+        | "LimitExceeded"
+        | "SlowDown" => FailureKind::Throttled,
         "AccessDenied" | "NotAuthorized" | "OptInRequired" => FailureKind::Denied,
-        "UnrecognizedClient" | "ExpiredToken" | "InvalidSignature" | "InvalidClientTokenId" | "IncompleteSignature"
-        | "MissingAuthenticationToken" | "SignatureDoesNotMatch" | "RequestExpired" => FailureKind::Credentials,
+        "UnrecognizedClient"
+        | "ExpiredToken"
+        | "InvalidSignature"
+        | "InvalidClientTokenId"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "SignatureDoesNotMatch"
+        | "RequestExpired" => FailureKind::Credentials,
         "InvalidParameter" | "Serialization" | "Validation" | "InvalidParameterValue" => FailureKind::Invalid,
         _ => match status {
             Some(429) => FailureKind::Throttled,

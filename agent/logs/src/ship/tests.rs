@@ -1,5 +1,5 @@
 use super::*;
-use crate::batch::{Compression, Event, OpenBatch, Source, Wrapping};
+use crate::batch::{Buffers, Compression, Event, OpenBatch, Source, Wrapping};
 use crate::settings::GroupClass;
 use bytes::Bytes;
 use std::io::Read;
@@ -107,18 +107,24 @@ impl Rig {
         self.ship_as(target, messages, Compression::None);
     }
 
-    fn ship_as(&self, target: TargetNo, messages: &[&str], compression: Compression) {
+    fn ship_as(&self, target: TargetNo, messages: &[&str], mut compression: Compression) {
         let stream = format!("s{target}");
         let wrapping = Wrapping::raw();
         let mut batch = OpenBatch::new(target, "g", &stream, Vec::new());
         for (i, message) in messages.iter().enumerate() {
             let line = i as u64 * 10..i as u64 * 10 + 10;
             let source = Source { file: 1, container: target, line, pieces: None, carried: None };
-            let event = Event { timestamp_ms: 1 + i as i64, wrapping: &wrapping, content: message.as_bytes(), mark: None, source };
+            let event = Event {
+                timestamp_ms: 1 + i as i64,
+                wrapping: &wrapping,
+                content: message.as_bytes(),
+                mark: None,
+                source,
+            };
             batch.push(&event).unwrap();
         }
         let target = Arc::new(Target { group: "g".into(), stream });
-        self.commands.send(Command::Ship(target, Box::new(batch.seal(compression).0))).unwrap();
+        self.commands.send(Command::Ship(target, Box::new(batch.seal(&mut compression, &Buffers::default())))).unwrap();
     }
 
     /// The next receipt, within this time.
@@ -130,7 +136,9 @@ impl Rig {
                 }
             }
         };
-        tokio::time::timeout(within, next).await.unwrap_or_else(|_| panic!("no receipt; calls: {:?}", self.fake.calls()))
+        tokio::time::timeout(within, next)
+            .await
+            .unwrap_or_else(|_| panic!("no receipt; calls: {:?}", self.fake.calls()))
     }
 }
 
@@ -204,9 +212,15 @@ async fn a_hung_request_does_not_delay_others() {
 async fn what_is_missing_is_created_and_the_batch_is_kept() {
     let (mut group, mut stream, mut deleted) = (false, false, false);
     let fake = Fake::new(move |c| match c {
-        Call::CreateGroup(_) => { group = true; OK }
+        Call::CreateGroup(_) => {
+            group = true;
+            OK
+        }
         Call::CreateStream(_) if !group => fails(FailureKind::NotFound),
-        Call::CreateStream(_) => { stream = true; OK }
+        Call::CreateStream(_) => {
+            stream = true;
+            OK
+        }
         Call::Put { messages, .. } if messages[0] == "deleted meanwhile" && !deleted => {
             (deleted, stream) = (true, false);
             fails(FailureKind::NotFound)
@@ -221,7 +235,11 @@ async fn what_is_missing_is_created_and_the_batch_is_kept() {
     rig.receipt(SOON).await;
     assert!(asked.elapsed() < Duration::from_millis(100), "nothing waits for the retention");
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert_eq!(fake.calls().iter().filter(|c| matches!(c, Call::SetRetention(30))).count(), 5, "retention is worth some tries");
+    assert_eq!(
+        fake.calls().iter().filter(|c| matches!(c, Call::SetRetention(30))).count(),
+        5,
+        "retention is worth some tries"
+    );
     rig.ship(0, &["second"]);
     rig.receipt(SOON).await;
     let before = fake.calls().len();
@@ -259,7 +277,7 @@ async fn throttled_creation_stops_no_other_stream() {
 /// fluent/fluent-bit#4203: one event that the service refuses is found and set aside; the rest is delivered.
 #[tokio::test(start_paused = true)]
 async fn a_poison_event_is_set_aside_and_the_rest_delivered() {
-    for compression in [Compression::None, Compression::Gzip(1)] {
+    for compression in [Compression::None, Compression::gzip(1)] {
         let delivered = Arc::new(Mutex::new(Vec::new()));
         let seen = delivered.clone();
         let fake = Fake::new(move |c| match c {
@@ -291,7 +309,7 @@ async fn a_service_that_does_not_understand_gzip_gets_plain_bodies() {
         _ => OK,
     });
     let mut rig = Rig::new(true, &fake);
-    rig.ship_as(0, &["a", "b"], Compression::Gzip(1));
+    rig.ship_as(0, &["a", "b"], Compression::gzip(1));
     assert!(rig.receipt(SOON).await.lost.is_empty());
     assert_eq!(fake.puts(), 2);
 }
@@ -307,7 +325,13 @@ async fn when_every_event_is_refused_none_is_given_up() {
     let receipt = rig.receipt(Duration::from_secs(700)).await;
     assert!(receipt.lost.is_empty() && receipt.quarantined.is_empty());
     // But a batch that holds nothing else than one refused event must not stop its stream for ever.
-    let fake = Fake::new(|c| if matches!(c, Call::Put { messages, .. } if messages[0] == "poison") { fails(FailureKind::Invalid) } else { OK });
+    let fake = Fake::new(|c| {
+        if matches!(c, Call::Put { messages, .. } if messages[0] == "poison") {
+            fails(FailureKind::Invalid)
+        } else {
+            OK
+        }
+    });
     let mut rig = Rig::new(true, &fake);
     rig.ship(0, &["poison"]);
     rig.ship(0, &["fine"]);
@@ -325,9 +349,14 @@ async fn rejected_events_are_counted_by_reason() {
     rig.ship(0, &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"]);
     let mut lost = rig.receipt(SOON).await.lost;
     lost.sort_by_key(|(_, reason, _)| reason.name());
-    assert_eq!(lost, [
-        (0, Reason::Expired, Count::new(3, 30)), (0, Reason::TooNew, Count::new(1, 10)), (0, Reason::TooOld, Count::new(2, 20)),
-    ]);
+    assert_eq!(
+        lost,
+        [
+            (0, Reason::Expired, Count::new(3, 30)),
+            (0, Reason::TooNew, Count::new(1, 10)),
+            (0, Reason::TooOld, Count::new(2, 20)),
+        ]
+    );
     // fluent/fluent-bit#5906: all of it too old is a success that delivers nothing. Indexes beyond the end do no harm.
     for end in [3, 100] {
         let fake = Fake::new(move |_| Some(Ok(Rejected { too_old_end: Some(end), ..Rejected::default() })));
@@ -341,7 +370,8 @@ async fn rejected_events_are_counted_by_reason() {
 #[tokio::test(start_paused = true)]
 async fn refused_credentials_are_fetched_again() {
     let mut refused = false;
-    let fake = Fake::new(move |_| if std::mem::replace(&mut refused, true) { OK } else { fails(FailureKind::Credentials) });
+    let fake =
+        Fake::new(move |_| if std::mem::replace(&mut refused, true) { OK } else { fails(FailureKind::Credentials) });
     let mut rig = Rig::new(true, &fake);
     rig.ship(0, &["x"]);
     rig.receipt(SOON).await;

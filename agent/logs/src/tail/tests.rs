@@ -17,7 +17,14 @@ struct Taker {
 
 impl Taker {
     fn new() -> Self {
-        Self { records: Vec::new(), settled: Ranges::default(), carried: Vec::new(), may_take: usize::MAX, most: 1_000_000, splits: true }
+        Self {
+            records: Vec::new(),
+            settled: Ranges::default(),
+            carried: Vec::new(),
+            may_take: usize::MAX,
+            most: 1_000_000,
+            splits: true,
+        }
     }
 
     fn contents(&self) -> Vec<String> {
@@ -97,9 +104,14 @@ fn line(stream: &str, tag: &str, content: &str) -> String {
 #[test]
 fn pieces_are_joined_per_output() {
     let text = [
-        line("stdout", "P", "out-1 "), line("stderr", "P", "err-1 "), line("stdout", "P", "out-2 "),
-        line("stderr", "F", "err-2"), line("stdout", "F", "out-3"), line("stdout", "F", ""),
-    ].concat();
+        line("stdout", "P", "out-1 "),
+        line("stderr", "P", "err-1 "),
+        line("stdout", "P", "out-2 "),
+        line("stderr", "F", "err-2"),
+        line("stdout", "F", "out-3"),
+        line("stdout", "F", ""),
+    ]
+    .concat();
     let (mut log, mut tail, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
     assert_eq!(log.read(&mut tail, &mut taker), Turn::CaughtUp);
     assert_eq!(taker.contents(), ["err-1 err-2", "out-1 out-2 out-3", ""]);
@@ -141,7 +153,8 @@ fn a_line_is_read_when_it_is_complete() {
 /// pieces without an end.
 #[test]
 fn the_last_words_of_a_container_are_handed_on() {
-    let text = [line("stdout", "F", "fine"), line("stderr", "P", "panic: out of ")].concat() + "2026-11-23T07:44:03Z stdout F torn";
+    let text = [line("stdout", "F", "fine"), line("stderr", "P", "panic: out of ")].concat()
+        + "2026-11-23T07:44:03Z stdout F torn";
     let (mut log, mut tail, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
     log.read(&mut tail, &mut taker);
     assert_eq!(taker.contents(), ["fine"]);
@@ -155,8 +168,10 @@ fn the_last_words_of_a_container_are_handed_on() {
 /// that output in the new one.
 #[test]
 fn a_line_that_rotation_cut_is_joined_across_the_files() {
-    let mut old = Log::new([line("stdout", "F", "a"), line("stdout", "P", "16"), line("stderr", "P", "x")].concat().as_bytes());
-    let mut new = Log::new([line("stdout", "F", "8"), line("stderr", "P", "y"), line("stderr", "F", "z")].concat().as_bytes());
+    let mut old =
+        Log::new([line("stdout", "F", "a"), line("stdout", "P", "16"), line("stderr", "P", "x")].concat().as_bytes());
+    let mut new =
+        Log::new([line("stdout", "F", "8"), line("stderr", "P", "y"), line("stderr", "F", "z")].concat().as_bytes());
     let (mut first, mut second, mut taker) = (Tail::default(), Tail::default(), Taker::new());
     old.read(&mut first, &mut taker);
     assert!(second.is_untouched());
@@ -176,7 +191,8 @@ fn a_line_that_rotation_cut_is_joined_across_the_files() {
 fn a_line_longer_than_an_event_becomes_parts() {
     for size in [25, 300_000, 2_000_000] {
         let long: String = (0..size).map(|i| char::from(b'a' + u8::try_from(i % 26).unwrap())).collect();
-        let pieces: String = long.as_bytes().chunks(16_384).map(|p| line("stdout", "P", std::str::from_utf8(p).unwrap())).collect();
+        let pieces: String =
+            long.as_bytes().chunks(16_384).map(|p| line("stdout", "P", std::str::from_utf8(p).unwrap())).collect();
         for text in [line("stdout", "F", &long), pieces + &line("stdout", "F", "!")] {
             let whole = text.clone() + &line("stdout", "F", "next");
             let (mut log, mut tail, mut taker) = (Log::new(whole.as_bytes()), Tail::default(), Taker::new());
@@ -190,7 +206,10 @@ fn a_line_longer_than_an_event_becomes_parts() {
             assert_eq!(taker.settled.low_water(), whole.len() as u64);
             if size > 20_000 {
                 let marks: Vec<_> = taker.records.iter().filter_map(|(_, _, m)| m.clone()).collect();
-                assert!(marks[0].contains("Continues { part: 1 }") && marks.last().unwrap().contains("Ends"), "{marks:?}");
+                assert!(
+                    marks[0].contains("Continues { part: 1 }") && marks.last().unwrap().contains("Ends"),
+                    "{marks:?}"
+                );
             }
         }
     }
@@ -199,7 +218,8 @@ fn a_line_longer_than_an_event_becomes_parts() {
 #[test]
 fn a_truncated_line_keeps_its_start_and_settles_the_rest() {
     let long = "x".repeat(100_000);
-    let pieces: String = long.as_bytes().chunks(16_384).map(|p| line("stdout", "P", std::str::from_utf8(p).unwrap())).collect();
+    let pieces: String =
+        long.as_bytes().chunks(16_384).map(|p| line("stdout", "P", std::str::from_utf8(p).unwrap())).collect();
     for text in [line("stdout", "F", &long), pieces + &line("stdout", "F", "!")] {
         let whole = text + &line("stdout", "F", "next");
         let (mut log, mut tail, mut taker) = (Log::new(whole.as_bytes()), Tail::default(), Taker::new());

@@ -1,0 +1,65 @@
+//! Real parts that a test needs: whether they are here, and what is said when they are not.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Something outside this repository.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Part {
+    /// containerd with runc, busybox and the rights to use them.
+    Containerd,
+    /// The Python environment with moto and boto3.
+    Moto,
+    /// A user namespace of one's own, in which limits can be lowered without touching the machine's.
+    UserNamespace,
+}
+
+impl Part {
+    fn lacking(self) -> Option<&'static str> {
+        match self {
+            Self::Containerd => {
+                let programs = ["containerd", "ctr", "runc"].iter().all(|program| on_path(program));
+                if !is_root() {
+                    Some("it needs root")
+                } else if !programs || !Path::new("/bin/busybox").exists() {
+                    Some("it needs the packages containerd, runc and busybox-static")
+                } else {
+                    None
+                }
+            }
+            Self::Moto => {
+                let venv = std::env::var_os("SAFEGUARD_TEST_VENV").map(std::path::PathBuf::from);
+                let home = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cache/safeguard/venv");
+                let server = venv.unwrap_or_else(home).join("bin/moto_server");
+                (!server.exists()).then_some("it needs the Python environment that tests/run makes")
+            }
+            Self::UserNamespace => {
+                let mut try_it = Command::new("unshare");
+                try_it.args(["--user", "--map-root-user", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+                let works = try_it.status().is_ok_and(|status| status.success());
+                (!works).then_some("it needs unshare(1) and user namespaces")
+            }
+        }
+    }
+}
+
+/// Whether a test can run. If not, says so by the test's name; where `CI=true`, that is a failure.
+pub(crate) fn here(test: &str, part: Part) -> bool {
+    let Some(lacking) = part.lacking() else { return true };
+    assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{test} cannot run: {lacking}");
+    // Past the test runner's capture, which would keep it to itself: a test that did not run counts as passed.
+    writeln!(std::io::stderr(), "not run: {test}: {lacking}").unwrap();
+    false
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).exists())
+}
+
+/// `/proc/self` belongs to the effective user of this process (proc(5)).
+fn is_root() -> bool {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::metadata("/proc/self").is_ok_and(|m| m.uid() == 0)
+}

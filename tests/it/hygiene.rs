@@ -186,8 +186,8 @@ fn no_file_names_a_directory_of_somebodys_machine() {
         for (number, line) in text.lines().enumerate() {
             for dir in OF_A_MACHINE {
                 // The inner part of a longer path, such as /proc/1/root/etc, is another matter.
-                let starts = |at: usize| !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_.-}>)".contains(c));
-                if line.match_indices(dir).any(|(at, _)| starts(at)) {
+                let inner = |c: char| c.is_alphanumeric() || "_.-}>)".contains(c);
+                if line.match_indices(dir).any(|(at, _)| !line.split_at(at).0.ends_with(inner)) {
                     wrong.push(format!("{path}:{}: {}", number + 1, line.trim()));
                 }
             }

@@ -266,6 +266,7 @@ async fn quotas_of_the_account_are_survived() {
 #[tokio::test(flavor = "multi_thread")]
 async fn include_and_exclude_can_change_while_it_runs() {
     let mut rig = Rig::new().await;
+    rig.settings.missing_period = Duration::from_secs(1);
     rig.settings.exclude = vec![Selector::new("*/noisy").unwrap()];
     rig.start();
     let (noisy, web) = (rig.log("noisy", "app"), rig.log("web", "app"));
@@ -282,6 +283,11 @@ async fn include_and_exclude_can_change_while_it_runs() {
     web.write("0.log", &["not shipped any more"]);
     noisy.write("0.log", &["more"]);
     rig.delivered(&["line", "noise", "more"]).await;
+    // What is excluded is not lost: included again, it goes on where it was.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(rig.settled().await.total.abandoned_bytes, 0);
+    rig.logs.as_ref().unwrap().reload(safeguard_logs::Settings { exclude: Vec::new(), ..rig.settings.clone() });
+    rig.delivered(&["line", "noise", "more", "not shipped any more"]).await;
 }
 
 /// Names with every legal and many illegal bytes.
@@ -348,4 +354,103 @@ async fn a_torn_checkpoint_costs_duplicates_only() {
     rig.until("all lines again", |r| r.messages().len() == 100).await;
     let note = rig.status().await.started_without_checkpoint.unwrap_or_default();
     assert!(note.contains("checksum") || note.contains("early"), "{note}");
+}
+
+/// The disk of the state directory is full: delivery goes on, the status says so, and it recovers.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_state_disk_stops_nothing() {
+    use nix::mount::{MntFlags, MsFlags, mount, umount2};
+    let mut rig = Rig::new().await;
+    let state = rig.root.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    mount(Some("tmpfs"), &state, Some("tmpfs"), MsFlags::empty(), Some("size=64k")).expect("this test needs root");
+    let full = std::fs::write(state.join("filler"), vec![0; 65_536]);
+    rig.start();
+    let log = rig.log("web", "app");
+    write(&log, 0, 10);
+    rig.until("lines", |r| r.messages().len() == 10).await;
+    let mut error = None;
+    for _ in 0..100 {
+        error = rig.status().await.checkpoint_error;
+        if error.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    std::fs::remove_file(state.join("filler")).unwrap();
+    write(&log, 10, 20);
+    rig.until("more lines", |r| r.messages().len() == 20).await;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    let after = rig.status().await.checkpoint_error;
+    rig.restart().await;
+    write(&log, 20, 21);
+    rig.until("the new line alone", |r| r.messages().len() == 21).await;
+    rig.drain().await;
+    umount2(&state, MntFlags::MNT_DETACH).unwrap();
+    full.unwrap();
+    assert!(error.as_ref().is_some_and(|e| e.contains("No space left")), "{error:?}");
+    assert_eq!(after, None);
+}
+
+/// aws/amazon-cloudwatch-agent 1.300071.0: with more streams than requests, each waits longer and none for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_stream_starves_when_requests_are_few() {
+    let mut rig = Rig::new().await;
+    rig.settings.stream = safeguard_logs::Template::new(safeguard_logs::NameKind::Stream, "{pod}").unwrap();
+    rig.settings.max_puts_per_second = 10;
+    let logs: Vec<_> = (0..60).map(|i| rig.log(&format!("pod-{i}"), "app")).collect();
+    rig.start();
+    // Every stream always has something to send.
+    for round in 0..120 {
+        for log in &logs {
+            log.write("0.log", &[format!("round {round}")]);
+        }
+        tokio::time::sleep(Duration::from_millis(80)).await;
+    }
+    let puts = rig.service.counts().op(Op::PutLogEvents).calls;
+    let empty: Vec<_> = (0..60).filter(|i| rig.service.events(APPLICATION, &format!("pod-{i}")).is_empty()).collect();
+    assert!(empty.is_empty(), "nothing of pods {empty:?} after {puts} requests");
+}
+
+/// The status says how old the oldest line is that was not delivered.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_age_of_the_oldest_line_is_told() {
+    let rig = Rig::started().await;
+    let log = rig.log("web", "app");
+    write(&log, 0, 1);
+    rig.delivered(&["line 0"]).await;
+    rig.settled().await;
+    rig.service.go_down().await;
+    let oldest = safeguard_daemon::clock::now_ms() - 100_000;
+    log.append("0.log", format!("{} stdout F old\n", time_of(oldest, 1)).as_bytes());
+    write(&log, 1, 5);
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(rig.status().await.containers[0].behind_since_ms, Some(oldest));
+}
+
+/// vectordotdev/vector#14750, aws/amazon-cloudwatch-agent PR#1848: hundreds of streams share one memory budget.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_streams_share_one_memory_budget() {
+    let mut rig = Rig::new().await;
+    rig.settings.stream = safeguard_logs::Template::new(safeguard_logs::NameKind::Stream, "{pod}").unwrap();
+    rig.settings.memory_budget = 3 * 1024 * 1024;
+    rig.settings.gzip_level = None;
+    for i in 0..150 {
+        let lines: Vec<_> = (0..1_000).map(|n| format!("{i}-{n} {}", "s".repeat(300))).collect();
+        rig.log(&format!("pod-{i}"), "app").write("0.log", &lines);
+    }
+    rig.start();
+    let mut most = 0;
+    for _ in 0..2_000 {
+        let status = rig.status().await;
+        most = most.max(status.memory_bytes);
+        if status.total.delivered.events == 150_000 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let status = rig.settled().await;
+    assert_eq!(status.total.delivered.events, 150_000);
+    assert_eq!(rig.service.counts().events_stored, 150_000);
+    assert!(most < 6 * 1024 * 1024, "{most} bytes in batches");
 }

@@ -12,7 +12,7 @@ pub(crate) use seal::{Compression, Sealed};
 
 use std::ops::Range;
 
-use crate::encode::{Depth, counted, escape_into, escaped, fitting};
+use crate::encode::{Depth, counted, escape_into, escaped, fitting, room_for};
 use crate::limits;
 use crate::ranges::Ranges;
 use crate::{ContainerNo, FileNo, TargetNo};
@@ -20,6 +20,15 @@ use crate::{ContainerNo, FileNo, TargetNo};
 const EVENT_START: &[u8] = b"{\"timestamp\":";
 /// Digits of an `i64` and its sign.
 const NUMBER: usize = 20;
+
+/// Most bytes of a mark.
+const MARK: usize = 128;
+
+/// Bytes that an event may need, without its mark.
+fn room(event: &Event<'_>) -> usize {
+    let Wrapping { before, after, close, depth, .. } = event.wrapping;
+    EVENT_START.len() + NUMBER + before.len() + after.len() + close.len() + room_for(event.content, *depth)
+}
 
 /// What stands around the content in every event of one file and output. Computed once per file.
 #[derive(Debug)]
@@ -68,7 +77,6 @@ impl Wrapping {
 
     /// Most bytes of a message that content may count here, with room for a mark.
     pub(crate) fn content_room(&self) -> usize {
-        const MARK: usize = 128;
         limits::MESSAGE_BYTES - self.counted - MARK
     }
 
@@ -217,6 +225,11 @@ impl OpenBatch {
         &self.claims
     }
 
+    /// Whether an event can be added without taking more memory.
+    pub(crate) fn has_room(&self, event: &Event<'_>) -> bool {
+        self.len + room(event) + MARK <= self.text.len()
+    }
+
     /// Adds an event, or says that the batch is full and leaves it as it was.
     pub(crate) fn push(&mut self, event: &Event<'_>) -> Result<(), Full> {
         let wrapping = event.wrapping;
@@ -235,8 +248,7 @@ impl OpenBatch {
         {
             return Err(Full);
         }
-        let fixed = EVENT_START.len() + NUMBER + wrapping.before.len() + wrapping.after.len() + mark.len() + 16;
-        self.make_room(fixed + event.content.len() * worst);
+        self.make_room(room(event) + mark.len());
 
         let start = self.len;
         self.write(EVENT_START);
@@ -310,7 +322,7 @@ impl OpenBatch {
     fn write_number(&mut self, number: i64) {
         let mut digits = [0; NUMBER];
         let mut at = NUMBER;
-        // The API takes no negative timestamp; what claims to be before 1970 was refused as too old.
+        // The API takes no negative timestamp.
         let mut rest = number.max(0).unsigned_abs();
         loop {
             at -= 1;

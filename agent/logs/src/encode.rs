@@ -114,7 +114,7 @@ const fn special(word: u64) -> u64 {
 /// the service counts.
 ///
 /// # Panics
-/// If `out` is shorter than `content.len() * depth.worst() + 8`.
+/// If `out` is shorter than [`room_for`] says.
 pub(crate) fn escape_into(out: &mut [u8], content: &[u8], depth: Depth) -> (usize, usize) {
     let table = depth.table();
     let mut at = 0;
@@ -147,7 +147,7 @@ pub(crate) fn escape_into(out: &mut [u8], content: &[u8], depth: Depth) -> (usiz
 
 /// [`escape_into`] for text that is written once and kept.
 pub(crate) fn escaped(content: &[u8], depth: Depth) -> (Vec<u8>, usize) {
-    let mut out = vec![0; content.len() * depth.worst() + 8];
+    let mut out = vec![0; room_for(content, depth)];
     let (len, counted) = escape_into(&mut out, content, depth);
     out.truncate(len);
     (out, counted)
@@ -157,6 +157,16 @@ pub(crate) fn escaped(content: &[u8], depth: Depth) -> (Vec<u8>, usize) {
 pub(crate) fn counted(content: &[u8], depth: Depth) -> usize {
     let table = depth.table();
     content.iter().map(|b| usize::from(table[usize::from(*b)].counted)).sum()
+}
+
+/// Room that [`escape_into`] needs for `content`: exact for long content, the worst case for short.
+pub(crate) fn room_for(content: &[u8], depth: Depth) -> usize {
+    const SHORT: usize = 4096;
+    if content.len() <= SHORT {
+        return content.len() * depth.worst() + 8;
+    }
+    let table = depth.table();
+    content.iter().map(|b| usize::from(table[usize::from(*b)].len)).sum::<usize>() + 8
 }
 
 /// The length of the longest start of `content` that counts at most `max` bytes and does not cut a character.
@@ -206,7 +216,7 @@ mod tests {
             let end = fitting(content.as_bytes(), Depth::Twice, max);
             prop_assert!(content.is_char_boundary(end));
             prop_assert!(counted(&content.as_bytes()[..end], Depth::Twice) <= max);
-            if let Some(next) = content[end..].chars().next() {
+            if let Some(next) = content.get(end..).unwrap().chars().next() {
                 let longer = &content.as_bytes()[..end + next.len_utf8()];
                 prop_assert!(counted(longer, Depth::Twice) > max, "the longest that fits");
             }

@@ -20,9 +20,6 @@ pub const MESSAGE_BYTES: usize = BATCH_BYTES - EVENT_OVERHEAD;
 /// saying whether the bound itself is inside (API, `PutLogEvents`), so we stay one second below it.
 pub const BATCH_SPAN_MS: i64 = 24 * 3_600_000 - 1_000;
 
-/// Events older than this are dropped by the service, in milliseconds (API, `PutLogEvents`: 14 days).
-pub const TOO_OLD_MS: i64 = 14 * 24 * 3_600_000;
-
 /// Events further in the future than this are dropped by the service, in milliseconds (API, `PutLogEvents`: 2 hours).
 pub const TOO_NEW_MS: i64 = 2 * 3_600_000;
 

@@ -15,7 +15,7 @@ mod sink;
 
 pub use handle::{Drained, Health, Logs, StartError};
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -79,7 +79,8 @@ struct Pipeline {
     /// Containers that may have something to read.
     ready: VecDeque<ContainerNo>,
     /// Containers that have something to read and no room for it.
-    blocked: Vec<ContainerNo>,
+    blocked: HashSet<ContainerNo>,
+    next_unblock: Instant,
     batcher: Batcher,
     window: Window,
     scratch: Vec<u8>,
@@ -138,7 +139,8 @@ impl Pipeline {
             next_container: 0,
             next_file: 0,
             ready: VecDeque::new(),
-            blocked: Vec::new(),
+            blocked: HashSet::new(),
+            next_unblock: now,
             batcher,
             window: Window::default(),
             scratch: Vec::new(),
@@ -200,6 +202,10 @@ impl Pipeline {
             let now = Instant::now();
             self.rescan(now);
             self.look(now);
+            if now >= self.next_unblock {
+                self.next_unblock = now + Duration::from_secs(1);
+                self.unblock();
+            }
             self.read(now);
             self.batcher.flush(now, self.draining.is_some());
             self.relieve(now);
@@ -252,7 +258,7 @@ impl Pipeline {
         if let Some(save) = self.saver.next(now, self.settings.checkpoint_interval) {
             wake = wake.min(save);
         }
-        for lane in &self.batcher.lanes {
+        for lane in self.batcher.lanes.values() {
             if let Some(again) = lane.paused_until.filter(|t| *t > now) {
                 wake = wake.min(again);
             }
@@ -304,13 +310,13 @@ impl Pipeline {
             Outcome::Settled(receipt) => self.settle(receipt),
             Outcome::Returned { target, claims, memory, again_at } => {
                 self.batcher.settled(target, memory);
-                if let Some(lane) = self.batcher.lanes.get_mut(target as usize) {
+                if let Some(lane) = self.batcher.lanes.get_mut(&target) {
                     lane.paused_until = Some(again_at);
                 }
                 self.give_back(&claims);
             }
             Outcome::Trouble { target, trouble } => {
-                if let Some(lane) = self.batcher.lanes.get_mut(target as usize) {
+                if let Some(lane) = self.batcher.lanes.get_mut(&target) {
                     lane.trouble = trouble;
                     if lane.trouble.is_none() {
                         lane.paused_until = None;
@@ -319,9 +325,7 @@ impl Pipeline {
             }
         }
         // There is room again, or a reason to look for it.
-        for number in std::mem::take(&mut self.blocked) {
-            self.queue(number);
-        }
+        self.unblock();
     }
 
     /// Books a receipt: the only way by which bytes become settled as delivered.
@@ -350,7 +354,7 @@ impl Pipeline {
     }
 
     fn keep_in_quarantine(&mut self, receipt: &Receipt) {
-        let Some(lane) = self.batcher.lanes.get(receipt.target as usize) else { return };
+        let Some(lane) = self.batcher.lanes.get(&receipt.target) else { return };
         let events = receipt.quarantined.len();
         let why = receipt.quarantined.first().map_or("", |q| &q.why);
         match self.quarantine.keep(&lane.target, &receipt.quarantined, (self.now_ms)()) {
@@ -409,16 +413,16 @@ impl Pipeline {
         }
     }
 
-    fn status(&self) -> Status {
+    fn status(&mut self) -> Status {
         let mut containers: Vec<_> = self
             .containers
-            .values()
-            .filter_map(|c| Some(c.status(&self.batcher.lanes.get(c.target as usize)?.target)))
+            .values_mut()
+            .filter_map(|c| Some(c.status(&self.batcher.lanes.get(&c.target)?.target)))
             .collect();
         containers.sort_by_key(crate::ContainerStatus::key);
         let mut total = self.past.clone();
         containers.iter().for_each(|c| total.add(&c.ledger));
-        let targets = self.batcher.lanes.iter().map(|lane| TargetStatus {
+        let targets = self.batcher.lanes.values().map(|lane| TargetStatus {
             group: lane.target.group.clone(),
             stream: lane.target.stream.clone(),
             outstanding: u32::try_from(lane.outstanding).unwrap_or(u32::MAX),
@@ -442,6 +446,7 @@ impl Pipeline {
             checkpoint_error: self.saver.error(),
             started_without_checkpoint: self.saver.load_error(),
             inotify: self.watch.is_live(),
+            pods_dir_error: self.missing_pods_dir.clone(),
         }
     }
 

@@ -45,6 +45,9 @@ impl Quarantine {
         if fs::metadata(&self.path).is_ok_and(|m| m.len() > FILE_BYTES) {
             fs::rename(&self.path, self.path.with_extension("jsonl.1"))?;
         }
+        if let Some(dir) = self.path.parent() {
+            fs::create_dir_all(dir)?;
+        }
         let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
         for event in events {
             let row = Row {
@@ -58,7 +61,8 @@ impl Quarantine {
             line.push(b'\n');
             file.write_all(&line)?;
         }
-        Ok(())
+        // The receipt that follows says that they are kept.
+        file.sync_all()
     }
 }
 

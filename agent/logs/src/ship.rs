@@ -122,7 +122,7 @@ struct Shipper<A> {
     outcomes: UnboundedSender<Outcome>,
 }
 
-/// Runs until the other side closes both channels and nothing is left, or forever.
+/// Runs until the other side closes the commands; requests under way are then dropped.
 pub(crate) async fn run<A: LogsApi>(
     api: A,
     new_groups: NewGroups,
@@ -149,8 +149,12 @@ pub(crate) async fn run<A: LogsApi>(
             },
             Some(attempted) = shipper.attempts.join_next() => match attempted {
                 Ok(attempted) => shipper.finish(attempted),
-                // A panic is a defect; its batch stays unsettled, so its lines are read again after a restart.
-                Err(error) => tracing::error!(%error, "A request ended abnormally."),
+                Err(error) => {
+                    // A defect. Its batch is lost to this process, so this stage ends: health turns red, the watchdog
+                    // restarts the agent, and the lines are read again.
+                    tracing::error!(%error, "A request ended abnormally; shipping ends.");
+                    return;
+                }
             },
             () = tokio::time::sleep_until(wake) => {}
         }
@@ -203,6 +207,10 @@ impl<A: LogsApi> Shipper<A> {
                 }
                 let (_, lane) = self.lanes.get_mut(&number).expect("looked up above");
                 (lane.failures, lane.failing_since, lane.said_at, lane.not_before) = (0, None, None, None);
+                if lane.waiting.is_empty() && lane.under_way == 0 {
+                    // It comes back with its next batch; streams of pods that are gone do not pile up.
+                    self.lanes.remove(&number);
+                }
                 self.tell(Outcome::Settled(attempted.work.receipt()));
             }
             Some(failure) => {

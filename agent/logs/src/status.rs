@@ -24,13 +24,14 @@ pub struct ContainerStatus {
     pub shipped: bool,
     /// Whether its directory is gone and what is left of it is read from deleted files.
     pub gone: bool,
-    /// Log files that are known, and how many of them are held open.
+    /// Log files that are known.
     pub files: u32,
     /// Log files that are held open.
     pub open_files: u32,
     /// Bytes that were written and are not settled. A compressed file counts once its end was read.
     pub behind_bytes: u64,
-    /// Time of the oldest line that is not settled, or of the last settled one before it; Unix ms. `None` when nothing is behind.
+    /// Time of the oldest line that is not settled, Unix ms; of a compressed file, of the last line that was read. `None` when
+    /// nothing is behind.
     pub behind_since_ms: Option<i64>,
     /// The last thing that went wrong with its files.
     pub last_error: Option<String>,
@@ -99,6 +100,8 @@ pub struct Status {
     pub checkpoint_error: Option<String>,
     /// Why the checkpoint could not be read at the start, if so: lines may have been delivered twice.
     pub started_without_checkpoint: Option<String>,
+    /// Why the directory of all pods cannot be listed, if so: no new file is found meanwhile.
+    pub pods_dir_error: Option<String>,
     /// Whether inotify announces new files; if not, directories are listed every second.
     pub inotify: bool,
 }

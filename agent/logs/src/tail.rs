@@ -4,6 +4,8 @@
 //! pieces of a joined line are fetched again from the file when its last piece arrives, so that a thousand files with
 //! half-written lines cost no memory.
 
+mod pieces;
+
 use std::ops::Range;
 
 use memchr::memchr;
@@ -13,6 +15,7 @@ use crate::batch::Mark;
 use crate::parse::{CriLine, Stream, TimestampCache, cri_line};
 use crate::ranges::Ranges;
 use crate::source::Source;
+use pieces::{Carried, Chunk, Partial, gather, hand_on};
 
 /// What a turn reads at once. It fits the second-level cache of every processor a node has.
 const CHUNK: usize = 256 * 1024;
@@ -80,34 +83,6 @@ pub(crate) struct Window {
 
 /// Most bytes of a line's first pieces that are kept in memory to be joined with what follows in the next file.
 const CARRIED: usize = 128 * 1024;
-
-/// The first pieces of a line that rotation cut: the runtime finishes the line in the next file.
-#[derive(Debug, Clone)]
-pub(crate) struct Carried {
-    timestamp_ms: i64,
-    content: Vec<u8>,
-    /// The file they stand in, and the lines.
-    file: FileNo,
-    lines: Ranges,
-    parts: u32,
-}
-
-/// The first pieces of a line whose last piece has not come yet.
-#[derive(Debug, Default)]
-struct Partial {
-    timestamp_ms: i64,
-    carried: Option<Carried>,
-    /// Where the contents are.
-    contents: Vec<Range<u64>>,
-    /// The lines they stand in.
-    lines: Ranges,
-    /// Bytes that the contents count for in an event.
-    counted: usize,
-    /// How many parts of this line were handed on already.
-    parts: u32,
-    /// The line was truncated: the rest of it is dropped.
-    dropping: bool,
-}
 
 /// A physical line longer than an event, of which a part was handed on.
 #[derive(Debug, Clone, Copy)]
@@ -565,82 +540,6 @@ impl Tail {
         self.long = (!last).then_some(LongLine { parts: part, dropping: mark == Mark::Truncated, ..long });
         false
     }
-}
-
-impl Partial {
-    fn continuing(carried: Carried) -> Self {
-        Self {
-            timestamp_ms: carried.timestamp_ms,
-            // What escaping adds is not known here; it only decides whether a line near the limit is cut.
-            counted: carried.content.len(),
-            parts: carried.parts,
-            carried: Some(carried),
-            ..Self::default()
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.contents.is_empty() && self.carried.is_none()
-    }
-
-    fn carried(&self) -> Option<(FileNo, &Ranges)> {
-        self.carried.as_ref().map(|c| (c.file, &c.lines))
-    }
-}
-
-/// Bytes of a file and where they start.
-struct Chunk<'a> {
-    start: u64,
-    bytes: &'a [u8],
-}
-
-impl Chunk<'_> {
-    fn get(&self, range: &Range<u64>) -> Option<&[u8]> {
-        let start = usize::try_from(range.start.checked_sub(self.start)?).ok()?;
-        let end = usize::try_from(range.end.checked_sub(self.start)?).ok()?;
-        self.bytes.get(start..end)
-    }
-}
-
-/// Puts the contents of a line's pieces together, from the chunk at hand or else from the file.
-fn gather(partial: &Partial, chunk: &Chunk<'_>, source: &mut Source, joined: &mut Vec<u8>) -> std::io::Result<()> {
-    joined.clear();
-    if let Some(carried) = &partial.carried {
-        joined.extend_from_slice(&carried.content);
-    }
-    for range in &partial.contents {
-        if let Some(bytes) = chunk.get(range) {
-            joined.extend_from_slice(bytes);
-            continue;
-        }
-        let at = joined.len();
-        let len = usize::try_from(range.end - range.start).expect("a piece fits an event");
-        joined.resize(at + len, 0);
-        let read = source.read_at(&mut joined[at..], range.start)?;
-        joined.truncate(at + read);
-    }
-    Ok(())
-}
-
-fn hand_on(
-    partial: &Partial,
-    content: &[u8],
-    stream: Stream,
-    mark: Option<Mark<'_>>,
-    sink: &mut impl Sink,
-) -> Result<(), Blocked> {
-    let end = partial.lines.iter().last().map_or(0, |r| r.end);
-    sink.record(&Record {
-        timestamp_ms: Some(partial.timestamp_ms),
-        time: b"",
-        stream,
-        content,
-        mark,
-        line: end..end,
-        pieces: Some(&partial.lines),
-        carried: partial.carried(),
-        malformed: false,
-    })
 }
 
 #[cfg(test)]

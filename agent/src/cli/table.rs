@@ -59,7 +59,7 @@ fn key(c: &ContainerStatus) -> (&str, &str, &str, &str) {
 
 fn row(c: &ContainerStatus, status: &Status) -> Row {
     let target = status.targets.iter().find(|t| t.group == c.group && t.stream == c.stream);
-    let error = c.last_error.as_deref().or_else(|| target.and_then(|t| t.error.as_deref()));
+    let error = target.and_then(|t| t.error.as_deref()).or(c.last_error.as_deref());
     let lost = lost(&c.ledger);
     let gone = if c.gone { " (gone)" } else { "" };
     let colour = match (lost.events > 0 || c.ledger.abandoned_bytes > 0, error.is_some()) {
@@ -113,6 +113,10 @@ fn troubles(text: &mut String, status: &Status, style: Style) {
     if let Some(error) = &status.started_without_checkpoint {
         let error = message(error);
         line(text, &style.paint(YELLOW, &format!("started without a checkpoint, so lines may arrive twice: {error}")));
+    }
+    if let Some(error) = &status.pods_dir_error {
+        let error = message(error);
+        line(text, &style.paint(RED, &format!("no log file can be found: {error}")));
     }
     if !status.inotify {
         line(text, &style.paint(YELLOW, "inotify is not available: directories are listed every second"));

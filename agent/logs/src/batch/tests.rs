@@ -88,7 +88,7 @@ fn the_largest_event_fits_exactly() {
     let fits = json.fitting(quotes.as_bytes());
     assert!((523_000..524_288).contains(&fits), "{fits}");
     let mut batch = open();
-    push(&mut batch, &json, 1, &quotes[..fits], 0..1).unwrap();
+    push(&mut batch, &json, 1, quotes.get(..fits).unwrap(), 0..1).unwrap();
 }
 
 /// open-telemetry/opentelemetry-collector-contrib#37762: lines of several files are not in order as they come.
@@ -175,7 +175,7 @@ proptest! {
         let mut expected = Vec::new();
         for (time, text, times, file) in events {
             let content = text.repeat(times);
-            let content = &content[..content.floor_char_boundary(wrapping.fitting(content.as_bytes()))];
+            let content = content.get(..content.floor_char_boundary(wrapping.fitting(content.as_bytes()))).unwrap();
             if content.is_empty() { continue; }
             let line = ends[file as usize]..ends[file as usize] + content.len() as u64 + 1;
             ends[file as usize] = line.end;
@@ -187,12 +187,12 @@ proptest! {
             }
         }
         if !batch.is_empty() { finish(batch)?; }
-        prop_assert_eq!(count as usize, expected.len());
+        prop_assert_eq!(usize::try_from(count).unwrap(), expected.len());
         expected.sort();
         sent.sort();
         prop_assert!(sent == expected);
         for (file, end) in ends.iter().enumerate().filter(|(_, end)| **end > 0) {
-            prop_assert_eq!(claimed[&(file as u32)].low_water(), *end);
+            prop_assert_eq!(claimed[&u32::try_from(file).unwrap()].low_water(), *end);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The open batches of all streams, and the one memory budget that bounds them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use crate::{Target, TargetNo};
 
 /// Batches of one stream that may be sent and unsettled: what a lane works on, so that the next is ready when one ends.
 const OUTSTANDING: usize = LANE_REQUESTS;
+
+/// How late a line may be found, which counts as waiting: see `LOOK_AT_LEAST_EVERY`.
+const FOUND_LATE: Duration = Duration::from_secs(1);
 
 /// A stream, the batch that fills for it, and how its deliveries go.
 #[derive(Debug)]
@@ -29,7 +32,8 @@ pub(super) struct Lane {
 
 #[derive(Debug)]
 pub(super) struct Batcher {
-    pub(super) lanes: Vec<Lane>,
+    pub(super) lanes: BTreeMap<TargetNo, Lane>,
+    next_target: TargetNo,
     by_target: HashMap<Target, TargetNo>,
     compression: Compression,
     budget: usize,
@@ -55,7 +59,8 @@ impl Batcher {
     ) -> Self {
         let puts_per_second = f64::from(max_puts_per_second.max(1));
         Self {
-            lanes: Vec::new(),
+            lanes: BTreeMap::new(),
+            next_target: 0,
             by_target: HashMap::new(),
             compression,
             budget,
@@ -75,26 +80,34 @@ impl Batcher {
         if let Some(number) = self.by_target.get(&target) {
             return *number;
         }
-        let number = TargetNo::try_from(self.lanes.len()).expect("fewer than 4 billion streams");
+        let number = self.next_target;
+        self.next_target += 1;
         self.by_target.insert(target.clone(), number);
-        self.lanes.push(Lane {
+        let lane = Lane {
             target: Arc::new(target),
             open: None,
             opened_at: Instant::now(),
             outstanding: 0,
             trouble: None,
             paused_until: None,
-        });
+        };
+        self.lanes.insert(number, lane);
         number
     }
 
+    /// Forgets streams that no container uses any more, once they are idle.
+    pub(super) fn keep_only(&mut self, used: &HashSet<TargetNo>) {
+        self.lanes.retain(|number, lane| used.contains(number) || lane.outstanding > 0 || lane.open.is_some());
+        self.by_target.retain(|_, number| self.lanes.contains_key(number));
+    }
+
     fn lane(&mut self, number: TargetNo) -> &mut Lane {
-        self.lanes.get_mut(number as usize).expect("numbers are only given out by `target`")
+        self.lanes.get_mut(&number).expect("numbers are only given out by `target`")
     }
 
     /// Whether a stream takes events now.
     pub(super) fn is_paused(&self, number: TargetNo, now: Instant) -> bool {
-        self.lanes.get(number as usize).is_some_and(|l| l.paused_until.is_some_and(|t| t > now))
+        self.lanes.get(&number).is_some_and(|l| l.paused_until.is_some_and(|t| t > now))
     }
 
     /// Adds an event, written `age_ms` ago, to the batch of a stream; sends the batch when it is full.
@@ -105,7 +118,7 @@ impl Batcher {
                 return Err(Blocked);
             }
             let text = self.buffers.take();
-            let waited = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)).min(self.flush_interval);
+            let waited = Duration::from_millis(u64::try_from(age_ms).unwrap_or(0)).min(FOUND_LATE);
             let lane = self.lane(number);
             let batch = OpenBatch::new(number, &lane.target.group, &lane.target.stream, text);
             let now = Instant::now();
@@ -114,15 +127,22 @@ impl Batcher {
             lane.open = Some(batch);
             self.memory += memory;
         }
-        // A batch that is open may pass the budget by what it grows: less than its own size.
         let over = self.memory >= self.budget;
         let lane = self.lane(number);
+        let free = lane.outstanding < OUTSTANDING;
         let open = lane.open.as_mut().expect("opened above");
+        if over && !open.has_room(event) {
+            // Without memory to grow, it goes as it is; or waits until its stream is free.
+            if free && !open.is_empty() {
+                self.send(number);
+            }
+            self.pressed = true;
+            return Err(Blocked);
+        }
         let before = open.memory();
         let pushed = open.push(event);
         let after = open.memory();
         let nearly_full = open.is_nearly_full();
-        let free = lane.outstanding < OUTSTANDING;
         self.memory += after - before;
         match pushed {
             Ok(()) if nearly_full && free => {
@@ -145,7 +165,7 @@ impl Batcher {
     /// Seals the batch of a stream and hands it on.
     fn send(&mut self, number: TargetNo) {
         let compression = &mut self.compression;
-        let lane = self.lanes.get_mut(number as usize).expect("numbers are only given out by `target`");
+        let lane = self.lanes.get_mut(&number).expect("numbers are only given out by `target`");
         let Some(open) = lane.open.take() else { return };
         let before = open.memory();
         let sealed = open.seal(compression, &self.buffers);
@@ -163,28 +183,31 @@ impl Batcher {
         self.puts = elapsed.mul_add(self.puts_per_second, self.puts).min(self.puts_per_second);
         self.puts_at = now;
         let all = all || self.pressed;
-        for number in 0..self.lanes.len() {
-            let lane = &self.lanes[number];
-            // While a batch of it is on its way, the next one fills: a slow service stretches the interval by itself.
-            let due = all || now.duration_since(lane.opened_at) >= self.flush_interval;
+        // While a batch of a stream is on its way, its next one fills: a slow service stretches the interval by itself.
+        let is_due = |lane: &Lane| {
             let idle = if all { lane.outstanding < OUTSTANDING } else { lane.outstanding == 0 };
-            if !due || !idle || lane.open.as_ref().is_none_or(OpenBatch::is_empty) {
-                continue;
-            }
+            let due = all || now.duration_since(lane.opened_at) >= self.flush_interval;
+            idle && due && lane.open.as_ref().is_some_and(|open| !open.is_empty())
+        };
+        let due = self.lanes.iter().filter(|(_, lane)| is_due(lane));
+        let mut due: Vec<(Instant, TargetNo)> = due.map(|(number, lane)| (lane.opened_at, *number)).collect();
+        // The oldest first: where the requests do not suffice, every stream waits longer and none for ever.
+        due.sort_unstable();
+        for (_, number) in due {
             if !all {
                 if self.puts < 1.0 {
                     break;
                 }
                 self.puts -= 1.0;
             }
-            self.send(TargetNo::try_from(number).expect("numbers are only given out by `target`"));
+            self.send(number);
         }
     }
 
     /// When the next batch has to be flushed.
     pub(super) fn next_flush(&self, now: Instant) -> Option<Instant> {
         let waiting =
-            self.lanes.iter().filter(|l| l.outstanding == 0 && l.open.as_ref().is_some_and(|o| !o.is_empty()));
+            self.lanes.values().filter(|l| l.outstanding == 0 && l.open.as_ref().is_some_and(|o| !o.is_empty()));
         let due = waiting.map(|l| l.opened_at + self.flush_interval).min()?;
         let missing = (1.0 - self.puts).max(0.0) / self.puts_per_second;
         Some(if due <= now && missing > 0.0 { now + Duration::from_secs_f64(missing) } else { due })
@@ -204,7 +227,7 @@ impl Batcher {
         }
         let mut claims = Vec::new();
         let mut any = false;
-        for lane in self.lanes.iter_mut().filter(|l| l.trouble.is_some()) {
+        for lane in self.lanes.values_mut().filter(|l| l.trouble.is_some()) {
             any = true;
             if let Some(open) = lane.open.take() {
                 self.memory = self.memory.saturating_sub(open.memory());
@@ -225,6 +248,6 @@ impl Batcher {
 
     /// Whether nothing waits to be sent or settled.
     pub(super) fn is_idle(&self) -> bool {
-        self.lanes.iter().all(|l| l.outstanding == 0 && l.open.as_ref().is_none_or(OpenBatch::is_empty))
+        self.lanes.values().all(|l| l.outstanding == 0 && l.open.as_ref().is_none_or(OpenBatch::is_empty))
     }
 }

@@ -74,10 +74,11 @@ impl Container {
         if self.shipped { self.files.iter().map(LogFile::behind).sum() } else { 0 }
     }
 
-    pub(super) fn status(&self, target: &Target) -> ContainerStatus {
+    pub(super) fn status(&mut self, target: &Target) -> ContainerStatus {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        let oldest =
-            self.files.iter().filter(|f| self.shipped && f.behind() > 0).filter_map(|f| f.tail.last_ms()).min();
+        let shipped = self.shipped;
+        let behind = self.files.iter_mut().filter(|f| shipped && f.behind() > 0);
+        let oldest = behind.filter_map(LogFile::oldest_unsettled_ms).min();
         ContainerStatus {
             namespace: self.key.namespace.clone(),
             pod: self.key.pod.clone(),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::checkpoint::FileRecord;
 use crate::discover::{Found, Place};
+use crate::parse::TimestampCache;
 use crate::ranges::Ranges;
 use crate::source::{Head, Source};
 use crate::tail::Tail;
@@ -135,6 +136,20 @@ impl LogFile {
         self.size.saturating_sub(self.settled.len())
     }
 
+    /// The time of the first line that is not settled, as the file says it.
+    pub(super) fn oldest_unsettled_ms(&mut self) -> Option<i64> {
+        if let Some(source @ Source::Plain(_)) = &mut self.source {
+            // Longer than any timestamp.
+            let mut start = [0; 40];
+            let len = source.read_at(&mut start, self.settled.low_water()).ok()?;
+            let time = start.get(..len)?.split(|b| *b == b' ').next()?;
+            if let Some(ms) = TimestampCache::default().milliseconds(time) {
+                return Some(ms);
+            }
+        }
+        self.tail.last_ms()
+    }
+
     /// Bytes that were not read, let alone delivered.
     pub(super) fn unread(&self) -> u64 {
         self.size.saturating_sub(self.tail.position())
@@ -147,11 +162,6 @@ impl LogFile {
             Some(Source::Gzip(_)) => !self.finished,
             Some(Source::Plain(_)) => self.size > self.caught_up_at.max(self.tail.position()),
         }
-    }
-
-    /// Whether its compressed form was not seen either.
-    pub(super) fn gzip_is_absent(&self) -> bool {
-        self.gzip_id.is_none()
     }
 
     /// Whether everything that was read is settled.

@@ -69,15 +69,16 @@ impl Pipeline {
                     continue;
                 }
                 if file.next_look <= due {
-                    let grew =
+                    let unread =
                         look_at(file, &mut container.ledger, &mut self.next_file, &mut container.last_error, now);
+                    let grew = file.grew_at == now;
                     file.look_every = if grew { 50 } else { (file.look_every * 2).clamp(50, LOOK_AT_LEAST_EVERY) };
                     // On a grid, so that many idle files cost one wake-up.
                     let wait = file.look_every - since_start % file.look_every;
                     file.next_look = file.next_look.max(now + Duration::from_millis(wait));
                     // A file that something follows, or that has no name any more, has to be ended; pieces wait for their end.
                     let may_end = file.finished || file.tail.has_partial() || !file.listed || index + 1 < known;
-                    if grew || may_end {
+                    if unread || may_end {
                         ready.push(*number);
                     }
                 }
@@ -86,6 +87,15 @@ impl Pipeline {
         }
         self.next_look = next.max(now + TICK / 5);
         for number in ready {
+            if !self.blocked.contains(&number) {
+                self.queue(number);
+            }
+        }
+    }
+
+    /// Gives containers that had no room another try: when something was settled, and once a second in any case.
+    pub(super) fn unblock(&mut self) {
+        for number in std::mem::take(&mut self.blocked) {
             self.queue(number);
         }
     }
@@ -100,7 +110,7 @@ impl Pipeline {
             container.queued = false;
             match progress {
                 Progress::More => self.queue(number),
-                Progress::Blocked => self.blocked.push(number),
+                Progress::Blocked => drop(self.blocked.insert(number)),
                 Progress::Done => {}
             }
         }
@@ -133,16 +143,19 @@ impl Pipeline {
             }
             let until = self.draining.as_ref().and_then(|d| d.until.get(&container.files[index].number).copied());
             let file = &container.files[index];
-            if file.source.is_none() || (self.draining.is_some() && until.is_none_or(|u| file.tail.position() >= u)) {
+            if file.source.is_none() {
                 continue;
             }
+            // What is written after draining began is for the next start.
+            let draining = self.draining.is_some();
+            let may_read = |f: &LogFile| !draining || until.is_some_and(|u| f.tail.position() < u);
             let gzip = matches!(file.source, Some(Source::Gzip(_)));
             if gzip && file.tail.position() == 0 && !may_open_gzip && !file.finished {
                 // Its turn comes when another one is done.
                 return Progress::Blocked;
             }
             let mut chunks = 0;
-            while container.files[index].has_unread() {
+            while container.files[index].has_unread() && may_read(&container.files[index]) {
                 if chunks == CHUNKS {
                     return Progress::More;
                 }
@@ -296,7 +309,7 @@ impl Reader<'_> {
         // The next run of a container has begun, or the runtime has reopened its log: an empty file may only be about to.
         let follows = |next: &LogFile| next.size > 0 || next.place.restart > file.place.restart;
         let superseded = successor.is_some_and(|s| follows(&container.files[s])) || file.finished;
-        let nameless = !file.listed && file.gzip_is_absent();
+        let nameless = !file.listed;
         if !superseded && !nameless {
             if file.tail.has_partial() && quiet >= self.settings.partial_period {
                 let turn =

@@ -106,7 +106,11 @@ impl Pipeline {
         let container = self.containers.get_mut(&number)?;
         container.gone_since = None;
         if !container.shipped {
-            container.files.iter_mut().for_each(super::files::LogFile::close);
+            // Remembered, so that including it again goes on where it was.
+            for file in &mut container.files {
+                file.close();
+                file.missing_since = now;
+            }
             return Some(number);
         }
         self.watch.add(&location);
@@ -116,6 +120,8 @@ impl Pipeline {
             Ok(listed) => listed,
             Err(error) if error.is_not_found() => return None,
             Err(error) => {
+                // Not seen is not gone.
+                container.files.iter_mut().for_each(|f| f.missing_since = now);
                 container.complain(error.to_string());
                 return Some(number);
             }
@@ -133,6 +139,9 @@ impl Pipeline {
             complaints.push(error);
         });
         let is_new = container.files.len() > known;
+        if complaints.is_empty() && listing.refused.is_empty() {
+            container.last_error = None;
+        }
         complaints.into_iter().for_each(|error| container.complain(error));
         if is_new {
             // So that a crash during a large backlog does not start over (a cold start must write early).
@@ -158,13 +167,20 @@ impl Pipeline {
 
     /// Forgets files that are gone for good, counting what was not read of them; then containers without files.
     fn forget(&mut self, now: Instant) {
+        if self.missing_pods_dir.is_some() {
+            // Not seen is not gone.
+            let files = self.containers.values_mut().flat_map(|c| &mut c.files);
+            files.for_each(|f| f.missing_since = now);
+            return;
+        }
         let mut done = Vec::new();
         for (number, container) in &mut self.containers {
             let mut lost = 0;
             container.files.retain(|file| {
                 let missing = !file.listed && now.duration_since(file.missing_since) >= self.settings.missing_period;
                 let idle = file.source.is_none();
-                if missing && idle {
+                // What is excluded was not to be read.
+                if missing && idle && container.shipped {
                     lost += file.unread();
                 }
                 !(missing && idle)
@@ -186,6 +202,8 @@ impl Pipeline {
                 self.saver.changed();
             }
         }
+        let used: HashSet<_> = self.containers.values().map(|c| c.target).collect();
+        self.batcher.keep_only(&used);
     }
 
     /// Lets go of deleted files, largest first, when they hold more disk space than the operator allows.

@@ -4,7 +4,7 @@
 //! place of the (empty) one that the SDK would serialise. The SDK's own retries are off: each try has to pass the limiter,
 //! and a request that may have been stored must not be repeated behind our back.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Client;
@@ -81,9 +81,16 @@ impl SdkLogs {
 impl LogsApi for SdkLogs {
     async fn put(&self, body: Bytes, gzip: bool) -> Result<Rejected, Failure> {
         const OPERATION: &str = super::attempt::PUT;
-        let call = self.client().put_log_events().customize().interceptor(ReadyBody { body, gzip });
+        let asked = Arc::<OnceLock<String>>::default();
+        let ready = ReadyBody { body, gzip, asked: asked.clone() };
+        let call = self.client().put_log_events().customize().interceptor(ready);
         let send = async { call.send().await.map_err(|e| failure(OPERATION, &e)) };
-        let output = self.within(OPERATION, send).await?;
+        let output = self.within(OPERATION, send).await.map_err(|mut failure| {
+            if let (FailureKind::Transient, Some(url)) = (failure.kind, asked.get()) {
+                failure.message = format!("{url}: {}", failure.message);
+            }
+            failure
+        })?;
         Ok(output.rejected_log_events_info().map(rejected).unwrap_or_default())
     }
 
@@ -135,6 +142,8 @@ fn rejected(info: &RejectedLogEventsInfo) -> Rejected {
 struct ReadyBody {
     body: Bytes,
     gzip: bool,
+    /// Where the request goes, for messages.
+    asked: Arc<OnceLock<String>>,
 }
 
 impl Intercept for ReadyBody {
@@ -149,6 +158,7 @@ impl Intercept for ReadyBody {
         _config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let request = context.request_mut();
+        self.asked.get_or_init(|| request.uri().trim_end_matches('/').to_owned());
         request.headers_mut().insert("content-length", self.body.len().to_string());
         if self.gzip {
             request.headers_mut().insert("content-encoding", "gzip");
@@ -212,12 +222,9 @@ fn kind_of(code: &str, status: Option<u16>) -> FailureKind {
     match code.strip_suffix("Exception").unwrap_or(code) {
         "ResourceNotFound" => FailureKind::NotFound,
         "ResourceAlreadyExists" => FailureKind::AlreadyExists,
-        "Throttling"
-        | "ThrottlingException"
-        | "TooManyRequests"
-        | "RequestLimitExceeded"
-        | "LimitExceeded"
-        | "SlowDown" => FailureKind::Throttled,
+        "Throttling" | "TooManyRequests" | "RequestLimitExceeded" | "LimitExceeded" | "SlowDown" => {
+            FailureKind::Throttled
+        }
         "AccessDenied" | "NotAuthorized" | "OptInRequired" => FailureKind::Denied,
         "UnrecognizedClient"
         | "ExpiredToken"

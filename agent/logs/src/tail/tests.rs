@@ -182,7 +182,7 @@ fn a_line_that_rotation_cut_is_joined_across_the_files() {
     assert_eq!(taker.carried.len(), 2);
     assert!(taker.carried.iter().all(|(file, _)| *file == 7));
     // Given back before they were delivered, the lines can be joined again.
-    second.give_back(&Ranges::from_iter([0..1000]));
+    second.give_back(&Ranges::from_iter(std::iter::once(0..1000)));
     assert!(second.is_untouched());
 }
 

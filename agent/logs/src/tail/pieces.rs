@@ -1,0 +1,119 @@
+//! Lines in pieces: what is kept of them between reads, and how they are put together.
+
+use std::ops::Range;
+
+use super::{Blocked, Record, Sink};
+use crate::FileNo;
+use crate::batch::Mark;
+use crate::parse::Stream;
+use crate::ranges::Ranges;
+use crate::source::Source;
+
+/// The first pieces of a line that rotation cut: the runtime finishes the line in the next file.
+#[derive(Debug, Clone)]
+pub(crate) struct Carried {
+    pub(super) timestamp_ms: i64,
+    pub(super) content: Vec<u8>,
+    /// The file they stand in, and the lines.
+    pub(super) file: FileNo,
+    pub(super) lines: Ranges,
+    pub(super) parts: u32,
+}
+
+/// The first pieces of a line whose last piece has not come yet.
+#[derive(Debug, Default)]
+pub(super) struct Partial {
+    pub(super) timestamp_ms: i64,
+    pub(super) carried: Option<Carried>,
+    /// Where the contents are.
+    pub(super) contents: Vec<Range<u64>>,
+    /// The lines they stand in.
+    pub(super) lines: Ranges,
+    /// Bytes that the contents count for in an event.
+    pub(super) counted: usize,
+    /// How many parts of this line were handed on already.
+    pub(super) parts: u32,
+    /// The line was truncated: the rest of it is dropped.
+    pub(super) dropping: bool,
+}
+
+impl Partial {
+    pub(super) fn continuing(carried: Carried) -> Self {
+        Self {
+            timestamp_ms: carried.timestamp_ms,
+            // What escaping adds is not known here; it only decides whether a line near the limit is cut.
+            counted: carried.content.len(),
+            parts: carried.parts,
+            carried: Some(carried),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.contents.is_empty() && self.carried.is_none()
+    }
+
+    pub(super) fn carried(&self) -> Option<(FileNo, &Ranges)> {
+        self.carried.as_ref().map(|c| (c.file, &c.lines))
+    }
+}
+
+/// Bytes of a file and where they start.
+pub(super) struct Chunk<'a> {
+    pub(super) start: u64,
+    pub(super) bytes: &'a [u8],
+}
+
+impl Chunk<'_> {
+    fn get(&self, range: &Range<u64>) -> Option<&[u8]> {
+        let start = usize::try_from(range.start.checked_sub(self.start)?).ok()?;
+        let end = usize::try_from(range.end.checked_sub(self.start)?).ok()?;
+        self.bytes.get(start..end)
+    }
+}
+
+/// Puts the contents of a line's pieces together, from the chunk at hand or else from the file.
+pub(super) fn gather(
+    partial: &Partial,
+    chunk: &Chunk<'_>,
+    source: &mut Source,
+    joined: &mut Vec<u8>,
+) -> std::io::Result<()> {
+    joined.clear();
+    if let Some(carried) = &partial.carried {
+        joined.extend_from_slice(&carried.content);
+    }
+    for range in &partial.contents {
+        if let Some(bytes) = chunk.get(range) {
+            joined.extend_from_slice(bytes);
+            continue;
+        }
+        let at = joined.len();
+        let len = usize::try_from(range.end - range.start).expect("a piece fits an event");
+        joined.resize(at + len, 0);
+        let read = source.read_at(&mut joined[at..], range.start)?;
+        joined.truncate(at + read);
+    }
+    Ok(())
+}
+
+pub(super) fn hand_on(
+    partial: &Partial,
+    content: &[u8],
+    stream: Stream,
+    mark: Option<Mark<'_>>,
+    sink: &mut impl Sink,
+) -> Result<(), Blocked> {
+    let end = partial.lines.iter().last().map_or(0, |r| r.end);
+    sink.record(&Record {
+        timestamp_ms: Some(partial.timestamp_ms),
+        time: b"",
+        stream,
+        content,
+        mark,
+        line: end..end,
+        pieces: Some(&partial.lines),
+        carried: partial.carried(),
+        malformed: false,
+    })
+}

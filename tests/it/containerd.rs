@@ -35,7 +35,7 @@ async fn what_a_container_writes_arrives_exactly() {
     rig.start();
     let pod = containerd.run_pod("default", "web", UID, &rig.pods()).await.unwrap();
     let script = "echo out; echo err >&2; echo; head -c 40000 /dev/zero | tr '\\0' x; echo; \
-                  printf '\\ttab \"quoted\" \\\\ gr\u{fc}n\\n'; printf 'no newline at the end'";
+                  printf '\\ttab \"quoted\" \\\\ gr\u{fc}n\\n'; printf 'no newline at the end'; sleep 1";
     let app = containerd.run_container(&pod, "app", 0, &["sh", "-c", script]).await.unwrap();
     assert_eq!(containerd.wait_exit(&app).await.unwrap(), 0);
 

@@ -127,11 +127,15 @@ impl Batcher {
             lane.open = Some(batch);
             self.memory += memory;
         }
-        let over = self.memory >= self.budget;
+        let (memory, budget) = (self.memory, self.budget);
         let lane = self.lane(number);
         let free = lane.outstanding < OUTSTANDING;
         let open = lane.open.as_mut().expect("opened above");
-        if over && !open.has_room(event) {
+        let before = open.memory();
+        let over = memory >= budget;
+        // An event that is larger than the budget itself goes alone.
+        let alone = open.is_empty() && memory - before < budget;
+        if over && !alone && !open.has_room(event) {
             // Without memory to grow, it goes as it is; or waits until its stream is free.
             if free && !open.is_empty() {
                 self.send(number);
@@ -139,7 +143,6 @@ impl Batcher {
             self.pressed = true;
             return Err(Blocked);
         }
-        let before = open.memory();
         let pushed = open.push(event);
         let after = open.memory();
         let nearly_full = open.is_nearly_full();

@@ -195,10 +195,6 @@ async fn a_removed_pod_is_delivered_after_an_outage() {
     let script = "seq 1 40000; echo failing >&2; printf 'last words' >&2; sleep 1";
     let second = containerd.run_container(&pod, "app", 1, &["sh", "-c", script]).await.unwrap();
     containerd.wait_exit(&second).await.unwrap();
-    for i in 0..40 {
-        eprintln!("DBG {i} {}", std::fs::metadata(second.log_path()).unwrap().len());
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
     let length = std::fs::metadata(second.log_path()).unwrap().len();
     let mut status = rig.status().await;
     for _ in 0..200 {

@@ -128,6 +128,44 @@ async fn a_reused_inode_or_path_is_another_file() {
     rig.delivered(&refs(&numbered(0, 300))).await;
 }
 
+/// The kubelet removes a log that it has compressed, and the runtime's next log gets its inode, all while the agent is down: a
+/// line that the rotation cut goes on in the new log, not in the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_log_with_the_inode_of_a_compressed_one_is_another_file() {
+    use std::os::unix::fs::MetadataExt;
+    let mut rig = Rig::started().await;
+    let log = rig.log("web", "app");
+    log.write("0.log", &numbered(0, 100));
+    rig.delivered(&refs(&numbered(0, 100))).await;
+    rig.settled().await;
+    rig.drain().await;
+    log.write("0.log", &numbered(100, 200));
+    let inode = std::fs::metadata(log.path("0.log")).unwrap().ino();
+    log.rename("0.log", "0.log.20261123-000001");
+    log.write("0.log", &numbered(200, 300));
+    log.append("0.log", piece("stdout", "P", "cut in ").as_bytes());
+    let others = log.path("others");
+    std::fs::create_dir(&others).unwrap();
+    log.gzip("0.log.20261123-000001");
+    log.rename("0.log", "0.log.20261123-000002");
+    // File systems give a free inode away soon, if not to the first who asks.
+    let reused = (0..10_000).map(|n| others.join(n.to_string())).find(|other| {
+        std::fs::write(other, "").unwrap();
+        std::fs::metadata(other).unwrap().ino() == inode
+    });
+    if let Some(reused) = reused {
+        std::fs::rename(reused, log.path("0.log")).unwrap();
+    }
+    std::fs::remove_dir_all(&others).unwrap();
+    log.append("0.log", piece("stdout", "F", "two").as_bytes());
+    log.write("0.log", &numbered(300, 400));
+    rig.start();
+    let mut expected = numbered(0, 400);
+    expected.push("cut in two".to_owned());
+    rig.delivered(&refs(&expected)).await;
+    assert_eq!(rig.settled().await.total.abandoned_bytes, 0);
+}
+
 /// fluent/fluent-bit#11455: a stored offset beyond the end of the file is a new file, not a reason to wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_was_cut_is_read_from_its_start() {

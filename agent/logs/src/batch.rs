@@ -235,15 +235,17 @@ impl OpenBatch {
         let wrapping = event.wrapping;
         let (mark, mark_counted) = event.mark.map_or_else(Default::default, |m| wrapping.mark(&m));
         let (first, last) = (self.first_ms.min(event.timestamp_ms), self.last_ms.max(event.timestamp_ms));
-        if self.events.len() >= limits::BATCH_EVENTS
-            || (!self.events.is_empty() && last.saturating_sub(first) > limits::BATCH_SPAN_MS)
+        // An empty batch takes whatever comes: what cannot be sent at all is for the quarantine, and must stop nothing.
+        let limited = !self.events.is_empty();
+        if limited && (self.events.len() >= limits::BATCH_EVENTS || last.saturating_sub(first) > limits::BATCH_SPAN_MS)
         {
             return Err(Full);
         }
         let around = wrapping.counted + mark_counted + limits::EVENT_OVERHEAD;
         // Exact only where it may matter: counting costs a pass over the content.
         let worst = wrapping.depth.worst();
-        if self.counted + around + event.content.len() * worst > limits::BATCH_BYTES
+        if limited
+            && self.counted + around + event.content.len() * worst > limits::BATCH_BYTES
             && self.counted + around + counted(event.content, wrapping.depth) > limits::BATCH_BYTES
         {
             return Err(Full);

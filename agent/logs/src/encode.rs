@@ -181,11 +181,9 @@ pub(crate) fn fitting(content: &[u8], depth: Depth, max: usize) -> usize {
             break;
         }
     }
-    // A continuation byte of UTF-8 is 10xxxxxx.
-    while end > 0 && content.get(end).is_some_and(|b| b & 0xc0 == 0x80) {
-        end -= 1;
-    }
-    end
+    // A continuation byte of UTF-8 is 10xxxxxx, and a character has at most three; more of them are no characters.
+    let inside = |at: usize| content.get(at).is_some_and(|b| b & 0xc0 == 0x80);
+    (end.saturating_sub(3)..=end).rev().find(|at| !inside(*at)).unwrap_or(end)
 }
 
 #[cfg(test)]

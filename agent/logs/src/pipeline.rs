@@ -288,7 +288,7 @@ impl Pipeline {
                 self.rescan(now);
                 self.look_at_all(now);
                 let files = self.containers.values().flat_map(|c| &c.files);
-                let until = files.map(|f| (f.number, f.size)).collect();
+                let until = files.map(|f| (f.number, f.drain_until())).collect();
                 self.draining = Some(Draining { deadline, until, done });
             }
         }
@@ -301,6 +301,9 @@ impl Pipeline {
         self.settings = new;
         for container in self.containers.values_mut() {
             container.choose(&self.settings);
+            if !container.shipped {
+                container.files.iter_mut().for_each(LogFile::close);
+            }
         }
         self.next_rescan = Instant::now();
     }

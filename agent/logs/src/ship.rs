@@ -102,6 +102,7 @@ struct Lane {
     failing_since: Option<Instant>,
     said_at: Option<Instant>,
     not_before: Option<Instant>,
+    served_at: Option<Instant>,
 }
 
 impl Lane {
@@ -163,7 +164,8 @@ pub(crate) async fn run<A: LogsApi>(
 
 impl<A: LogsApi> Shipper<A> {
     fn accept(&mut self, target: Arc<Target>, sealed: Sealed) {
-        let (_, lane) = self.lanes.entry(sealed.target).or_insert_with(|| (target, Lane::default()));
+        let fresh = || (target, Lane { served_at: Some(Instant::now()), ..Lane::default() });
+        let (_, lane) = self.lanes.entry(sealed.target).or_insert_with(fresh);
         lane.waiting.push_back(Work::new(sealed));
     }
 
@@ -172,7 +174,11 @@ impl<A: LogsApi> Shipper<A> {
         let now = Instant::now();
         // The longest sleep only keeps the beat going: every event wakes the loop anyway.
         let mut wake = now + Duration::from_secs(5);
-        for (target, lane) in self.lanes.values_mut() {
+        // Who waits longest comes first: at a slow pace, a busy stream must not starve the others.
+        let mut order: Vec<_> = self.lanes.iter().map(|(n, (_, lane))| (lane.served_at, *n)).collect();
+        order.sort_unstable();
+        for (_, number) in order {
+            let Some((target, lane)) = self.lanes.get_mut(&number) else { continue };
             while lane.may_start(now) && self.attempts.len() < REQUESTS {
                 let start = self.limiter.next_start(now);
                 if start > now {
@@ -182,6 +188,7 @@ impl<A: LogsApi> Shipper<A> {
                 let Some(work) = lane.waiting.pop_front() else { break };
                 self.limiter.started(now);
                 lane.under_way += 1;
+                lane.served_at = Some(now);
                 let (api, creation, target) = (self.api.clone(), self.creation.clone(), target.clone());
                 self.attempts.spawn(async move { attempt::run(api, &creation, target, work).await });
             }

@@ -45,18 +45,31 @@ pub(crate) enum Source {
     Gzip(Box<Gunzip>),
 }
 
-/// A decoder that knows how far it is.
+/// Output that is kept to go back in: a chunk that was read and not taken, and an unfinished line before it.
+const RECENT: usize = 384 * 1024;
+
+/// A compressed file, and its decoder while it is being read.
 #[derive(Debug)]
 pub(crate) struct Gunzip {
-    decoder: MultiGzDecoder<File>,
-    position: u64,
-    /// Known once the end was reached.
+    file: File,
+    decoder: Option<Decoder>,
+    /// Known once the end was reached. What is damaged ends where it can no longer be read.
     size: Option<u64>,
+    /// Why it ends there, until somebody was told.
+    error: Option<io::Error>,
+}
+
+#[derive(Debug)]
+struct Decoder {
+    stream: MultiGzDecoder<File>,
+    position: u64,
+    /// The output before `position`.
+    recent: Vec<u8>,
 }
 
 impl Source {
     pub(crate) fn gzip(file: File) -> Self {
-        Self::Gzip(Box::new(Gunzip { decoder: MultiGzDecoder::new(file), position: 0, size: None }))
+        Self::Gzip(Box::new(Gunzip { file, decoder: None, size: None, error: None }))
     }
 
     /// Reads at an offset. Fills the buffer unless the file ends before.
@@ -83,6 +96,10 @@ impl Source {
         let mut start = vec![0; HEAD];
         let len = self.read_at(&mut start, 0)?;
         start.truncate(len);
+        if let Self::Gzip(gunzip) = self {
+            // Many are looked at and few are read: a decoder is memory.
+            gunzip.decoder = None;
+        }
         Ok(start)
     }
 
@@ -97,38 +114,57 @@ impl Source {
 
 impl Gunzip {
     fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        if offset < self.position {
-            // Going back is rare (a joined line whose first piece was read a window ago): start over.
-            let mut file = self.decoder.get_ref().try_clone()?;
+        if self.size.is_some_and(|size| offset >= size) {
+            self.decoder = None;
+            return self.error.take().map_or(Ok(0), Err);
+        }
+        let reachable = |d: &Decoder| offset + d.recent.len() as u64 >= d.position;
+        if !self.decoder.as_ref().is_some_and(reachable) {
+            let mut file = self.file.try_clone()?;
             file.seek(SeekFrom::Start(0))?;
-            self.decoder = MultiGzDecoder::new(file);
-            self.position = 0;
+            self.decoder = Some(Decoder { stream: MultiGzDecoder::new(file), position: 0, recent: Vec::new() });
         }
-        while self.position < offset {
-            let step = usize::try_from(offset - self.position).unwrap_or(usize::MAX).min(buffer.len());
-            let Some(room) = buffer.get_mut(..step).filter(|r| !r.is_empty()) else { break };
-            match self.decoder.read(room)? {
-                0 => {
-                    self.size = Some(self.position);
-                    return Ok(0);
-                }
-                n => self.position += n as u64,
-            }
-        }
-        let mut filled = 0;
+        let Some(decoder) = &mut self.decoder else { return Ok(0) };
+        let mut filled = decoder.again(buffer, offset);
         while let Some(room) = buffer.get_mut(filled..).filter(|r| !r.is_empty()) {
-            match self.decoder.read(room)? {
-                0 => {
-                    self.size = Some(self.position);
+            // Before the offset, output is only passed over.
+            let ahead = usize::try_from(offset.saturating_sub(decoder.position)).unwrap_or(usize::MAX);
+            let step = if ahead > 0 { room.len().min(ahead) } else { room.len() };
+            let result = decoder.stream.read(&mut room[..step]);
+            match result {
+                Ok(n) if n > 0 => {
+                    decoder.keep(&room[..n]);
+                    filled += if ahead > 0 { 0 } else { n };
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                end => {
+                    self.size = Some(decoder.position);
+                    self.error = end.err();
                     break;
                 }
-                n => {
-                    filled += n;
-                    self.position += n as u64;
-                }
             }
         }
-        Ok(filled)
+        if filled == 0 && self.size.is_some() { self.error.take().map_or(Ok(0), Err) } else { Ok(filled) }
+    }
+}
+
+impl Decoder {
+    /// Copies what is still kept of the output from `offset` on.
+    fn again(&self, buffer: &mut [u8], offset: u64) -> usize {
+        let back = usize::try_from(self.position.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let kept = self.recent.len().checked_sub(back).and_then(|start| self.recent.get(start..)).unwrap_or_default();
+        let len = kept.len().min(buffer.len());
+        buffer[..len].copy_from_slice(&kept[..len]);
+        len
+    }
+
+    fn keep(&mut self, output: &[u8]) {
+        self.position += output.len() as u64;
+        if self.recent.len() + output.len() > 2 * RECENT {
+            let surplus = (self.recent.len() + output.len()).saturating_sub(RECENT).min(self.recent.len());
+            self.recent.drain(..surplus);
+        }
+        self.recent.extend_from_slice(output);
     }
 }
 
@@ -185,6 +221,12 @@ mod tests {
         let packed = encoder.finish().unwrap();
         std::fs::write(&path, &packed[..packed.len() / 2]).unwrap();
         let mut source = Source::gzip(File::open(path).unwrap());
-        assert!(source.read_at(&mut vec![0; 200_000], 0).is_err());
+        // What can be read is; then comes the error, once; then the file ends there, without being read again.
+        let mut buffer = vec![1; 200_000];
+        let readable = source.read_at(&mut buffer, 0).unwrap();
+        assert!(readable > 0 && buffer[..readable].iter().all(|b| *b == 7));
+        assert!(source.read_at(&mut buffer, readable as u64).is_err());
+        assert_eq!(source.read_at(&mut buffer, readable as u64).unwrap(), 0);
+        assert_eq!(source.size().unwrap(), Some(readable as u64));
     }
 }

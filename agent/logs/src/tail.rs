@@ -24,6 +24,9 @@ const CHUNK: usize = 256 * 1024;
 /// cut anyway.
 const LONG_CHUNK: usize = 1_280 * 1024;
 
+/// Most pieces of a line that are joined: containerd's are 16 KiB, so a line of an event's size has 64.
+const PIECES: usize = 1_024;
+
 /// A record on its way to its batch.
 #[derive(Debug)]
 pub(crate) struct Record<'a> {
@@ -158,13 +161,18 @@ impl Tail {
         let mut carried = [None, None];
         for (slot, out) in self.partial.iter_mut().zip(&mut carried) {
             let size: u64 = slot.iter().flat_map(|p| &p.contents).map(|r| r.end - r.start).sum();
-            let movable = |p: &mut Partial| p.carried.is_none() && !p.dropping && size <= CARRIED as u64;
-            let Some(partial) = slot.take_if(movable) else { continue };
-            gather(&partial, &Chunk { start: 0, bytes: &[] }, source, &mut window.joined)?;
+            let movable = |p: &Partial| p.carried.is_none() && !p.dropping && size <= CARRIED as u64;
+            // First the content, then the pieces: an error of the disk must leave them where they are.
+            let Some(partial) = slot.as_ref().filter(|p| movable(p)) else { continue };
+            if gather(partial, &Chunk { start: 0, bytes: &[] }, source, &mut window.joined).is_err() {
+                continue;
+            }
             let content = window.joined.clone();
+            let Some(partial) = slot.take() else { continue };
             *out = Some(Carried {
                 timestamp_ms: partial.timestamp_ms,
                 content,
+                counted: partial.counted,
                 file,
                 lines: partial.lines,
                 parts: partial.parts,
@@ -194,8 +202,9 @@ impl Tail {
         window: &mut Window,
         sink: &mut impl Sink,
     ) -> std::io::Result<Turn> {
-        if let Some(end) = self.skip.end_around(self.position) {
+        if let Some(end) = self.skip.end_around(self.position).filter(|_| !self.has_partial()) {
             self.position = end;
+            self.long = None;
         } else if self.skip.iter().last().is_some_and(|r| r.end < self.position) {
             self.skip = Ranges::default();
         }
@@ -261,20 +270,39 @@ impl Tail {
         joined: &mut Vec<u8>,
         sink: &mut impl Sink,
     ) -> std::io::Result<Turn> {
-        let nothing = Chunk { start: 0, bytes: &[] };
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let Some(partial) = self.partial[stream.index()].take() else { continue };
-            if partial.contents.is_empty() && partial.carried.is_none() {
-                continue;
-            }
-            gather(&partial, &nothing, source, joined)?;
-            let mark = (partial.parts > 0).then_some(Mark::Ends { part: partial.parts + 1 });
-            if hand_on(&partial, joined, stream, mark, sink).is_err() {
-                self.partial[stream.index()] = Some(partial);
+            if self.flush_output(stream, source, joined, sink)? == Turn::Blocked {
                 return Ok(Turn::Blocked);
             }
         }
         Ok(Turn::CaughtUp)
+    }
+
+    /// The same for one output.
+    fn flush_output(
+        &mut self,
+        stream: Stream,
+        source: &mut Source,
+        joined: &mut Vec<u8>,
+        sink: &mut impl Sink,
+    ) -> std::io::Result<Turn> {
+        let slot = &mut self.partial[stream.index()];
+        let Some(partial) = slot.as_ref().filter(|p| !p.is_empty()) else {
+            *slot = None;
+            return Ok(Turn::CaughtUp);
+        };
+        gather(partial, &Chunk { start: 0, bytes: &[] }, source, joined)?;
+        let mark = (partial.parts > 0).then_some(Mark::Ends { part: partial.parts + 1 });
+        if hand_on(partial, joined, stream, mark, sink).is_err() {
+            return Ok(Turn::Blocked);
+        }
+        *slot = None;
+        Ok(Turn::CaughtUp)
+    }
+
+    /// Bytes of lines that wait as pieces for their end: they were read and are in no batch.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.partial.iter().flatten().map(|p| p.lines.len() + p.carried.as_ref().map_or(0, |c| c.lines.len())).sum()
     }
 
     /// [`Tail::flush_partials`] with the shared window.
@@ -302,8 +330,23 @@ impl Tail {
             if !self.skip.is_empty()
                 && let Some(end) = self.skip.end_around(start)
             {
+                self.long = None;
                 self.position = end;
-                at = usize::try_from(end - chunk.start).unwrap_or(usize::MAX);
+                if self.has_partial() {
+                    // Line by line: where later pieces of a line are settled, the earlier ones go by themselves.
+                    let Some(len) = memchr(b'\n', rest) else {
+                        self.position = start;
+                        break;
+                    };
+                    if let Some(parsed) = cri_line(&rest[..len], clock)
+                        && self.flush_output(parsed.stream, source, joined, sink)? == Turn::Blocked
+                    {
+                        self.position = start;
+                        return Ok((at, true));
+                    }
+                    self.position = end.min(start + len as u64 + 1);
+                }
+                at = usize::try_from(self.position - chunk.start).unwrap_or(usize::MAX);
                 continue;
             }
             let Some(len) = memchr(b'\n', rest) else { break };
@@ -421,9 +464,13 @@ impl Tail {
         let mut partial = self.partial[stream.index()]
             .take()
             .unwrap_or_else(|| Partial { timestamp_ms: parsed.timestamp_ms, ..Partial::default() });
-        if !partial.dropping && partial.counted + counted > sink.room(stream) && !partial.is_empty() {
+        let crowded = partial.counted + counted > sink.room(stream) || partial.contents.len() >= PIECES;
+        if !partial.dropping && crowded && !partial.is_empty() {
             // No room for this piece: hand on what there is, as a part of the line.
-            gather(&partial, chunk, source, joined)?;
+            if let Err(error) = gather(&partial, chunk, source, joined) {
+                self.partial[stream.index()] = Some(partial);
+                return Err(error);
+            }
             let splits = sink.splits();
             let mark = if splits { Mark::Continues { part: partial.parts + 1 } } else { Mark::Truncated };
             if hand_on(&partial, joined, stream, Some(mark), sink).is_err() {
@@ -452,7 +499,10 @@ impl Tail {
             self.partial[stream.index()] = Some(partial);
             return Ok(false);
         }
-        gather(&partial, chunk, source, joined)?;
+        if let Err(error) = gather(&partial, chunk, source, joined) {
+            self.partial[stream.index()] = Some(partial);
+            return Err(error);
+        }
         joined.extend_from_slice(parsed.content);
         let mark = (partial.parts > 0).then_some(Mark::Ends { part: partial.parts + 1 });
         let record = Record {

@@ -235,7 +235,8 @@ impl Batcher {
             if let Some(open) = lane.open.take() {
                 self.memory = self.memory.saturating_sub(open.memory());
                 claims.extend_from_slice(open.claims());
-                lane.paused_until.get_or_insert(now + Duration::from_secs(1));
+                let paused = lane.paused_until.filter(|until| *until > now);
+                lane.paused_until = paused.or(Some(now + Duration::from_secs(1)));
             }
         }
         if any {

@@ -46,6 +46,8 @@ pub(super) struct LogFile {
     pub(super) finished: bool,
     /// It was let go with bytes unread, to free disk space.
     pub(super) given_up: bool,
+    /// After an error of the disk: not read before.
+    pub(super) retry_at: Option<Instant>,
     /// The last listing had it, or its compressed form.
     pub(super) listed: bool,
     pub(super) missing_since: Instant,
@@ -81,6 +83,7 @@ impl LogFile {
             caught_up_at: 0,
             finished: false,
             given_up: false,
+            retry_at: None,
             listed: false,
             missing_since: now,
             grew_at: now,
@@ -107,6 +110,7 @@ impl LogFile {
             caught_up_at: 0,
             finished: false,
             given_up: false,
+            retry_at: None,
             listed: true,
             missing_since: now,
             grew_at: now,
@@ -162,6 +166,11 @@ impl LogFile {
             Some(Source::Gzip(_)) => !self.finished,
             Some(Source::Plain(_)) => self.size > self.caught_up_at.max(self.tail.position()),
         }
+    }
+
+    /// How far it is read when draining: what is there now; all of a compressed file.
+    pub(super) fn drain_until(&self) -> u64 {
+        if matches!(self.source, Some(Source::Gzip(_))) && !self.finished { u64::MAX } else { self.size }
     }
 
     /// Whether everything that was read is settled.
@@ -303,7 +312,8 @@ fn known(files: &[LogFile], item: &Found) -> Known {
     let file = &files[index];
     // While we hold it open its inode cannot become another file's. Closed, it has to look exactly as we left it.
     let unchanged = file.verified || (file.finished && file.name == item.name && file.size == item.attributes.size);
-    if file.source.is_some() || unchanged && file.finished { Known::As(index) } else { Known::Unsure }
+    let held = matches!(file.source, Some(Source::Plain(_)));
+    if held || unchanged && file.finished { Known::As(index) } else { Known::Unsure }
 }
 
 /// Opens a file on disk and finds out which of ours it is, or that it is new.
@@ -361,6 +371,10 @@ fn open(
     let complete = known.finished && known.settled.len() >= known.size;
     if item.place.gzip && complete {
         return Ok(());
+    }
+    if item.place.gzip {
+        // Nobody holds the plain file any more, so its inode may become another file's.
+        known.id = None;
     }
     known.name.clone_from(&item.name);
     known.place = item.place.clone();

@@ -148,7 +148,9 @@ impl Pipeline {
             }
             // What is written after draining began is for the next start.
             let draining = self.draining.is_some();
-            let may_read = |f: &LogFile| !draining || until.is_some_and(|u| f.tail.position() < u);
+            let may_read = |f: &LogFile| {
+                (!draining || until.is_some_and(|u| f.tail.position() < u)) && f.retry_at.is_none_or(|t| t <= now)
+            };
             let gzip = matches!(file.source, Some(Source::Gzip(_)));
             if gzip && file.tail.position() == 0 && !may_open_gzip && !file.finished {
                 // Its turn comes when another one is done.
@@ -186,9 +188,11 @@ impl Pipeline {
     fn may_open_gzip(&self, number: ContainerNo) -> bool {
         let is_gzip = |f: &&LogFile| matches!(f.source, Some(Source::Gzip(_))) && !f.finished;
         let has_one = self.containers.get(&number).is_some_and(|c| c.files.iter().any(|f| is_gzip(&f)));
-        let begun =
-            || self.containers.values().flat_map(|c| &c.files).filter(is_gzip).filter(|f| f.tail.position() > 0);
-        !has_one || begun().count() < GZIP_AT_ONCE
+        // One that waits for a stream that fails must not keep others from their turn.
+        let moves =
+            |c: &&Container| c.shipped && self.batcher.lanes.get(&c.target).is_some_and(|lane| lane.trouble.is_none());
+        let files = || self.containers.values().filter(moves).flat_map(|c| &c.files);
+        !has_one || files().filter(is_gzip).filter(|f| f.tail.position() > 0).count() < GZIP_AT_ONCE
     }
 }
 
@@ -204,7 +208,7 @@ fn look_at(
         Ok(Look::Same) => false,
         Ok(Look::Grew) => true,
         Ok(Look::Cut) => {
-            let lost = file.unread();
+            let lost = file.unread() + file.tail.waiting_bytes();
             ledger.abandoned_bytes += lost;
             let name = file.name.to_string_lossy().into_owned();
             let message = format!("{name} was cut short; {lost} bytes that had not been read are gone");
@@ -237,12 +241,13 @@ fn failed(container: &mut Container, index: usize, error: &std::io::Error, now: 
     let Some(file) = container.files.get_mut(index) else { return };
     let name = file.name.to_string_lossy().into_owned();
     file.next_look = now + AFTER_ERROR;
-    // A compressed file does not get better; a disk may.
     if matches!(file.source, Some(Source::Gzip(_))) {
-        file.size = file.size.max(file.tail.position());
-        file.finished = true;
+        // A compressed file does not get better: it ends here.
+        caught_up(file);
+    } else {
+        // A disk may: what is unread stays unread.
+        file.retry_at = Some(now + AFTER_ERROR);
     }
-    file.caught_up_at = file.size;
     container.complain(format!("{name}: {error}"));
 }
 
@@ -332,6 +337,12 @@ impl Reader<'_> {
             return Ok(End::Blocked);
         }
         let file = &mut container.files[index];
+        if turn == Some(Turn::More) {
+            // It has grown since it was looked at.
+            (file.caught_up_at, file.next_look) = (0, self.now);
+            file.look(self.now)?;
+            return Ok(End::Open);
+        }
         file.finished = true;
         file.caught_up_at = file.size;
         // Until all of it is settled it may have to be read again.
@@ -351,10 +362,10 @@ impl Reader<'_> {
     ) -> std::io::Result<bool> {
         let Some(successor) = successor else { return Ok(true) };
         let [file, next] = container.files.get_disjoint_mut([index, successor]).expect("two different places");
-        if file.place.restart != next.place.restart || !next.tail.is_untouched() {
+        if file.place.restart != next.place.restart || !next.tail.is_untouched() || next.tail.has_partial() {
             return Ok(true);
         }
-        if !file.finished && quiet < CARRY_QUIET {
+        if !file.finished && quiet < CARRY_QUIET && !self.draining {
             return Ok(false);
         }
         if let Some(source) = &mut file.source {

@@ -214,7 +214,7 @@ impl Pipeline {
             let Some(container) = self.containers.values_mut().max_by_key(|c| pinned_most(c)) else { return };
             let Container { ledger, key, files, .. } = container;
             let Some(file) = files.iter_mut().max_by_key(|f| f.pinned) else { return };
-            let unread = file.unread();
+            let unread = file.unread() + file.tail.waiting_bytes();
             tracing::error!(
                 namespace = key.namespace,
                 pod = key.pod,

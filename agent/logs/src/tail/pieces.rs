@@ -14,6 +14,8 @@ use crate::source::Source;
 pub(crate) struct Carried {
     pub(super) timestamp_ms: i64,
     pub(super) content: Vec<u8>,
+    /// Bytes that the content counts for in an event.
+    pub(super) counted: usize,
     /// The file they stand in, and the lines.
     pub(super) file: FileNo,
     pub(super) lines: Ranges,
@@ -41,8 +43,7 @@ impl Partial {
     pub(super) fn continuing(carried: Carried) -> Self {
         Self {
             timestamp_ms: carried.timestamp_ms,
-            // What escaping adds is not known here; it only decides whether a line near the limit is cut.
-            counted: carried.content.len(),
+            counted: carried.counted,
             parts: carried.parts,
             carried: Some(carried),
             ..Self::default()

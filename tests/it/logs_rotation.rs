@@ -316,6 +316,23 @@ async fn a_backlog_is_read_within_bounded_memory_and_a_crash_does_not_start_it_o
     );
 }
 
+/// containerd on a busy node: what it had read for the old log is written there after the new log has its first lines.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_start_of_a_cut_line_may_come_late() {
+    let rig = Rig::started().await;
+    let log = rig.log("web", "app");
+    log.write("0.log", &["before"]);
+    rig.until("the line before", |r| !r.messages().is_empty()).await;
+    log.write("0.log", &["and"]);
+    log.rename("0.log", "0.log.20261123-000001");
+    log.append("0.log", piece("stdout", "F", "345").as_bytes());
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    log.append("0.log.20261123-000001", piece("stdout", "P", "12").as_bytes());
+    log.write("0.log", &["behind"]);
+    rig.delivered(&["before", "and", "12345", "behind"]).await;
+    rig.settled().await;
+}
+
 /// kubernetes/kubernetes#64760, containerd: a line that rotation cuts in two is one event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_that_rotation_cut_is_one_event() {

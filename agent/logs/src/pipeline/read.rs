@@ -19,8 +19,8 @@ const CHUNKS: usize = 4;
 /// flush interval counts from when it was written.
 const LOOK_AT_LEAST_EVERY: u64 = 1_000;
 
-/// After a file was rotated, the runtime may still write to it for a moment: before the next file is read, the cut line at
-/// its end waits this long.
+/// After a file was rotated, the runtime may still write to it for a moment: the next file is read when this one was quiet
+/// for this long.
 const CARRY_QUIET: Duration = Duration::from_millis(500);
 
 /// `.gz` files that may be read at the same time: each holds a decompressor.
@@ -323,8 +323,11 @@ impl Reader<'_> {
             }
             return Ok(End::Open);
         }
-        if superseded && file.tail.has_partial() && !self.carry(container, index, successor, quiet)? {
+        if superseded && self.may_still_be_cut(container, index, successor, quiet) {
             return Ok(End::Wait);
+        }
+        if superseded && file.tail.has_partial() {
+            self.carry(container, index, successor)?;
         }
         let file = &mut container.files[index];
         // A file without a name ends with us.
@@ -352,25 +355,26 @@ impl Reader<'_> {
         Ok(End::Open)
     }
 
-    /// Hands a line that rotation cut over to the next file of the same run. `false` if it is too early to tell.
-    fn carry(
-        &mut self,
-        container: &mut Container,
-        index: usize,
-        successor: Option<usize>,
-        quiet: Duration,
-    ) -> std::io::Result<bool> {
-        let Some(successor) = successor else { return Ok(true) };
+    /// Whether the runtime may still write the start of a cut line to this file: it drains what it had read for the old file
+    /// while it writes to the new one. Until the old one is quiet, the first lines of the new one may be the ends of others.
+    fn may_still_be_cut(&self, container: &Container, index: usize, successor: Option<usize>, quiet: Duration) -> bool {
+        let Some(next) = successor.and_then(|s| container.files.get(s)) else { return false };
+        let file = &container.files[index];
+        let may_go_on =
+            file.place.restart == next.place.restart && next.tail.is_untouched() && !next.tail.has_partial();
+        may_go_on && !file.finished && quiet < CARRY_QUIET && !self.draining
+    }
+
+    /// Hands a line that rotation cut over to the next file of the same run.
+    fn carry(&mut self, container: &mut Container, index: usize, successor: Option<usize>) -> std::io::Result<()> {
+        let Some(successor) = successor else { return Ok(()) };
         let [file, next] = container.files.get_disjoint_mut([index, successor]).expect("two different places");
         if file.place.restart != next.place.restart || !next.tail.is_untouched() || next.tail.has_partial() {
-            return Ok(true);
-        }
-        if !file.finished && quiet < CARRY_QUIET && !self.draining {
-            return Ok(false);
+            return Ok(());
         }
         if let Some(source) = &mut file.source {
             next.tail.continue_with(file.tail.carry(file.number, source, self.window)?);
         }
-        Ok(true)
+        Ok(())
     }
 }

@@ -15,7 +15,7 @@ use crate::batch::Mark;
 use crate::parse::{CriLine, Stream, TimestampCache, cri_line};
 use crate::ranges::Ranges;
 use crate::source::Source;
-use pieces::{Carried, Chunk, Partial, gather, hand_on};
+use pieces::{Chunk, Partial, gather, hand_on};
 
 /// What a turn reads at once. It fits the second-level cache of every processor a node has.
 const CHUNK: usize = 256 * 1024;
@@ -84,9 +84,6 @@ pub(crate) struct Window {
     clock: TimestampCache,
 }
 
-/// Most bytes of a line's first pieces that are kept in memory to be joined with what follows in the next file.
-const CARRIED: usize = 128 * 1024;
-
 /// A physical line longer than an event, of which a part was handed on.
 #[derive(Debug, Clone, Copy)]
 struct LongLine {
@@ -151,50 +148,6 @@ impl Tail {
         self.partial.iter().any(Option::is_some)
     }
 
-    /// Takes the pieces whose line goes on in the next file. What is too long to be carried stays.
-    pub(crate) fn carry(
-        &mut self,
-        file: FileNo,
-        source: &mut Source,
-        window: &mut Window,
-    ) -> std::io::Result<[Option<Carried>; 2]> {
-        let mut carried = [None, None];
-        for (slot, out) in self.partial.iter_mut().zip(&mut carried) {
-            let size: u64 = slot.iter().flat_map(|p| &p.contents).map(|r| r.end - r.start).sum();
-            let movable = |p: &Partial| p.carried.is_none() && !p.dropping && size <= CARRIED as u64;
-            // First the content, then the pieces: an error of the disk must leave them where they are.
-            let Some(partial) = slot.as_ref().filter(|p| movable(p)) else { continue };
-            if gather(partial, &Chunk { start: 0, bytes: &[] }, source, &mut window.joined).is_err() {
-                continue;
-            }
-            let content = window.joined.clone();
-            let Some(partial) = slot.take() else { continue };
-            *out = Some(Carried {
-                timestamp_ms: partial.timestamp_ms,
-                content,
-                counted: partial.counted,
-                file,
-                lines: partial.lines,
-                parts: partial.parts,
-            });
-        }
-        Ok(carried)
-    }
-
-    /// Whether nothing was read yet, so that lines begun in the file before can go on here.
-    pub(crate) fn is_untouched(&self) -> bool {
-        !self.touched
-    }
-
-    /// Goes on with lines that the file before this one began.
-    pub(crate) fn continue_with(&mut self, carried: [Option<Carried>; 2]) {
-        for (slot, carried) in self.partial.iter_mut().zip(carried) {
-            if let Some(carried) = carried {
-                *slot = Some(Partial::continuing(carried));
-            }
-        }
-    }
-
     /// Reads one chunk and hands its records on.
     pub(crate) fn turn(
         &mut self,
@@ -227,7 +180,7 @@ impl Tail {
                 return Ok(Turn::More);
             }
             if size == LONG_CHUNK {
-                return Ok(self.start_of_long_line(&chunk, clock, sink));
+                return self.start_of_long_line(&chunk, source, joined, clock, sink);
             }
             size = LONG_CHUNK;
         }
@@ -243,6 +196,9 @@ impl Tail {
         window.bytes.resize(window.bytes.len().max(LONG_CHUNK), 0);
         let Window { bytes, joined, clock } = window;
         loop {
+            while let Some(end) = self.skip.end_around(self.position) {
+                (self.position, self.long) = (end, None);
+            }
             let len = source.read_at(&mut bytes[..LONG_CHUNK], self.position)?;
             let rest = &bytes[..len];
             if rest.is_empty() {
@@ -253,6 +209,12 @@ impl Tail {
             }
             let line = self.position..self.position + len as u64;
             let chunk = Chunk { start: self.position, bytes: rest };
+            if len == LONG_CHUNK {
+                if self.start_of_long_line(&chunk, source, joined, clock, sink)? == Turn::Blocked {
+                    return Ok(Turn::Blocked);
+                }
+                continue;
+            }
             if self.line(&chunk, rest, line.clone(), source, joined, clock, sink)? {
                 return Ok(Turn::Blocked);
             }
@@ -334,17 +296,19 @@ impl Tail {
                 self.position = end;
                 if self.has_partial() {
                     // Line by line: where later pieces of a line are settled, the earlier ones go by themselves.
-                    let Some(len) = memchr(b'\n', rest) else {
+                    let newline = memchr(b'\n', rest);
+                    if newline.is_none() && rest.len() < LONG_CHUNK {
                         self.position = start;
                         break;
-                    };
-                    if let Some(parsed) = cri_line(&rest[..len], clock)
+                    }
+                    let text = &rest[..newline.unwrap_or(rest.len())];
+                    if let Some(parsed) = cri_line(text, clock)
                         && self.flush_output(parsed.stream, source, joined, sink)? == Turn::Blocked
                     {
                         self.position = start;
                         return Ok((at, true));
                     }
-                    self.position = end.min(start + len as u64 + 1);
+                    self.position = end.min(start + newline.map_or(rest.len(), |len| len + 1) as u64);
                 }
                 at = usize::try_from(self.position - chunk.start).unwrap_or(usize::MAX);
                 continue;
@@ -377,7 +341,7 @@ impl Tail {
         sink: &mut impl Sink,
     ) -> std::io::Result<bool> {
         self.touched = true;
-        if self.long.is_some() || self.starts_inside_a_line(&line, source)? {
+        if self.long.is_some() || self.starts_inside_a_line(&line, source, !sink.splits())? {
             return Ok(self.long_part(text, line.start, line.start, line.end, true, sink));
         }
         let Some(parsed) = cri_line(text, clock) else {
@@ -391,8 +355,13 @@ impl Tail {
         self.piece(chunk, text, &parsed, line, source, joined, sink)
     }
 
-    /// After a restart, the position may be inside a line of which a part was delivered.
-    fn starts_inside_a_line(&mut self, line: &Range<u64>, source: &mut Source) -> std::io::Result<bool> {
+    /// After a restart, the position may be inside a line of which a part was delivered. Its rest is the next part, or is dropped.
+    fn starts_inside_a_line(
+        &mut self,
+        line: &Range<u64>,
+        source: &mut Source,
+        dropping: bool,
+    ) -> std::io::Result<bool> {
         if line.start == 0 || self.skip.is_empty() || line.start != self.position {
             return Ok(false);
         }
@@ -402,8 +371,7 @@ impl Tail {
         let mut before = [0];
         let read = source.read_at(&mut before, line.start - 1)?;
         if read == 1 && before != [b'\n'] {
-            self.long =
-                Some(LongLine { stream: Stream::Stdout, timestamp_ms: self.last_ms, parts: 1, dropping: false });
+            self.long = Some(LongLine { stream: Stream::Stdout, timestamp_ms: self.last_ms, parts: 1, dropping });
             return Ok(true);
         }
         Ok(false)
@@ -464,14 +432,15 @@ impl Tail {
         let mut partial = self.partial[stream.index()]
             .take()
             .unwrap_or_else(|| Partial { timestamp_ms: parsed.timestamp_ms, ..Partial::default() });
-        let crowded = partial.counted + counted > sink.room(stream) || partial.contents.len() >= PIECES;
+        let too_long = partial.counted + counted > sink.room(stream);
+        let crowded = too_long || partial.contents.len() >= PIECES;
         if !partial.dropping && crowded && !partial.is_empty() {
             // No room for this piece: hand on what there is, as a part of the line.
             if let Err(error) = gather(&partial, chunk, source, joined) {
                 self.partial[stream.index()] = Some(partial);
                 return Err(error);
             }
-            let splits = sink.splits();
+            let splits = sink.splits() || !too_long;
             let mark = if splits { Mark::Continues { part: partial.parts + 1 } } else { Mark::Truncated };
             if hand_on(&partial, joined, stream, Some(mark), sink).is_err() {
                 self.partial[stream.index()] = Some(partial);
@@ -524,7 +493,14 @@ impl Tail {
     }
 
     /// A line without end in sight fills the largest window: as much of it as fits an event goes on.
-    fn start_of_long_line(&mut self, chunk: &Chunk<'_>, clock: &mut TimestampCache, sink: &mut impl Sink) -> Turn {
+    fn start_of_long_line(
+        &mut self,
+        chunk: &Chunk<'_>,
+        source: &mut Source,
+        joined: &mut Vec<u8>,
+        clock: &mut TimestampCache,
+        sink: &mut impl Sink,
+    ) -> std::io::Result<Turn> {
         let start = chunk.start;
         let end = start + chunk.bytes.len() as u64;
         let mut content = chunk.bytes;
@@ -534,15 +510,19 @@ impl Tail {
             content = parsed.map_or(content, |p| p.content);
             let stream = parsed.map_or(Stream::Stdout, |p| p.stream);
             let timestamp_ms = parsed.map(|p| p.timestamp_ms).or(self.last_ms);
+            // It is too long to be joined with the pieces before it: they go by themselves.
+            if parsed.is_some() && self.flush_output(stream, source, joined, sink)? == Turn::Blocked {
+                return Ok(Turn::Blocked);
+            }
             self.long = Some(LongLine { stream, timestamp_ms, parts: 0, dropping: false });
         }
         if self.long_part(content, start, end - content.len() as u64, end, false, sink) {
             if begins {
                 self.long = None;
             }
-            return Turn::Blocked;
+            return Ok(Turn::Blocked);
         }
-        Turn::More
+        Ok(Turn::More)
     }
 
     /// Hands on the next part of a long line: as much of `content` (which lies at `content_start`) as fits. Moves the

@@ -2,12 +2,15 @@
 
 use std::ops::Range;
 
-use super::{Blocked, Record, Sink};
+use super::{Blocked, Record, Sink, Tail, Window};
 use crate::FileNo;
 use crate::batch::Mark;
 use crate::parse::Stream;
 use crate::ranges::Ranges;
 use crate::source::Source;
+
+/// Most bytes of a line's first pieces that are kept in memory to be joined with what follows in the next file.
+const CARRIED: usize = 128 * 1024;
 
 /// The first pieces of a line that rotation cut: the runtime finishes the line in the next file.
 #[derive(Debug, Clone)]
@@ -117,4 +120,55 @@ pub(super) fn hand_on(
         carried: partial.carried(),
         malformed: false,
     })
+}
+
+impl Tail {
+    /// Takes the pieces whose line goes on in the next file. What is too long to be carried stays.
+    pub(crate) fn carry(
+        &mut self,
+        file: FileNo,
+        source: &mut Source,
+        window: &mut Window,
+    ) -> std::io::Result<[Option<Carried>; 2]> {
+        let mut carried = [None, None];
+        for (slot, out) in self.partial.iter_mut().zip(&mut carried) {
+            let size: u64 = slot.iter().flat_map(|p| &p.contents).map(|r| r.end - r.start).sum();
+            let movable = |p: &Partial| p.carried.is_none() && !p.dropping && size <= CARRIED as u64;
+            // First the content, then the pieces: an error of the disk must leave them where they are.
+            let Some(partial) = slot.as_ref().filter(|p| movable(p)) else { continue };
+            if gather(partial, &Chunk { start: 0, bytes: &[] }, source, &mut window.joined).is_err() {
+                continue;
+            }
+            let content = window.joined.clone();
+            let Some(partial) = slot.take() else { continue };
+            *out = Some(Carried {
+                timestamp_ms: partial.timestamp_ms,
+                content,
+                counted: partial.counted,
+                file,
+                lines: partial.lines,
+                parts: partial.parts,
+            });
+        }
+        Ok(carried)
+    }
+
+    /// Whether nothing was read yet, so that lines begun in the file before can go on here.
+    pub(crate) fn is_untouched(&self) -> bool {
+        !self.touched
+    }
+
+    /// Goes on with lines that the file before this one began.
+    pub(crate) fn continue_with(&mut self, carried: [Option<Carried>; 2]) {
+        if carried.iter().any(Option::is_some) {
+            // Their end may be settled here already: it is looked for from the start, so that they are not joined with another.
+            self.skip.insert(0..self.position);
+            self.position = 0;
+        }
+        for (slot, carried) in self.partial.iter_mut().zip(carried) {
+            if let Some(carried) = carried {
+                *slot = Some(Partial::continuing(carried));
+            }
+        }
+    }
 }

@@ -1,7 +1,8 @@
 #![expect(clippy::disallowed_methods, reason = "a test writes the files it reads")]
 
+mod interruptions;
+
 use super::*;
-use proptest::prelude::*;
 use std::fs::File;
 use std::io::Write;
 
@@ -254,51 +255,4 @@ fn reading_resumes_inside_a_long_line() {
     log.read(&mut resumed, &mut taker);
     assert_eq!(taker.contents().iter().map(String::len).sum::<usize>(), 50_004);
     assert_eq!(taker.settled.low_water(), text.len() as u64);
-}
-
-fn any_line() -> impl Strategy<Value = String> {
-    let stream = prop_oneof![Just("stdout"), Just("stderr")];
-    let tag = prop_oneof![3 => Just("F"), 1 => Just("P")];
-    (stream, tag, 0usize..300).prop_map(|(s, t, n)| line(s, t, &"c".repeat(n)))
-}
-
-proptest! {
-    /// However reading is interrupted (blocked, given back, resumed from what is settled), every content is handed on, in
-    /// order, and what is handed on twice is only what was given back.
-    #[test]
-    fn interruptions_lose_nothing(lines in prop::collection::vec(any_line(), 1..40), stops in prop::collection::vec((0usize..6, 0u8..3), 0..12)) {
-        let numbered: String = lines.iter().enumerate().map(|(i, l)| l.trim_end().to_owned() + &format!("<{i}>") + "\n").collect();
-        let mut log = Log::new(numbered.as_bytes());
-        let mut straight = Taker::new();
-        let mut tail = Tail::default();
-        log.read(&mut tail, &mut straight);
-        tail.finish(&mut log.source, &mut log.window, &mut straight).unwrap();
-
-        let mut taker = Taker::new();
-        let mut tail = Tail::default();
-        for (take, kind) in stops {
-            let (before, settled_before) = (taker.records.len(), taker.settled.clone());
-            taker.may_take = take;
-            log.read(&mut tail, &mut taker);
-            match kind {
-                0 => {}
-                // Delivery failed: everything since then is given back and forgotten.
-                1 => {
-                    let mut returned = taker.settled.clone();
-                    for range in settled_before.iter() { returned.remove(range); }
-                    taker.records.truncate(before);
-                    taker.settled = settled_before;
-                    tail.give_back(&returned);
-                }
-                // A crash: only what is settled is known.
-                _ => tail = Tail::resume(&taker.settled),
-            }
-        }
-        taker.may_take = usize::MAX;
-        log.read(&mut tail, &mut taker);
-        tail.finish(&mut log.source, &mut log.window, &mut taker).unwrap();
-        let sorted = |t: &Taker| { let mut c = t.contents(); c.sort(); c };
-        prop_assert_eq!(sorted(&taker), sorted(&straight));
-        prop_assert_eq!(taker.settled.low_water(), numbered.len() as u64);
-    }
 }

@@ -30,4 +30,6 @@ pub use config::{Environment, Settings};
 pub use health::{Health, MAX_SILENCE};
 pub use summary::{Left, Summary};
 
-pub use safeguard_logs::{ContainerStatus, Count, Ledger, Reason, Status, TargetStatus};
+pub use safeguard_logs::{
+    ContainerKey, Count, JournalStatus, Ledger, LogName, LogStatus, Reason, Status, TargetStatus,
+};

@@ -1,7 +1,8 @@
 //! Metrics for Prometheus, written afresh from a snapshot at each scrape.
 //!
 //! Containers come and go, and their series with them. What has to stay countable over the life of the agent is in the
-//! `safeguard_logs_node_*` series, which count every container that ever was.
+//! `safeguard_logs_node_*` series, which count every log that ever was. A container's series have the labels `namespace`,
+//! `pod` and `container`, a file's `path`, and a journal unit's `unit`.
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -11,7 +12,7 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
-use safeguard_logs::{Count, Ledger, Status};
+use safeguard_logs::{Count, Ledger, LogName, Status};
 
 /// What `encode` writes (OpenMetrics 1.0, which Prometheus and the CloudWatch agent read).
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -44,32 +45,41 @@ impl Collector for Snapshot {
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         gauge(out, "safeguard_build_info", "Version of the agent", [(version, 1)])?;
         let Some(status) = &self.status else { return Ok(()) };
-        containers(out, status)?;
+        logs(out, status)?;
         node(out, &status.total)?;
         targets(out, status)?;
         room(out, status)
     }
 }
 
-/// Series of one container. Two pods of one name, an old one that is still read and its successor, share theirs.
-struct Container<'a> {
+/// Series of one log. Two pods of one name, an old one that is still read and its successor, share theirs.
+struct Log<'a> {
     ledger: Ledger,
     behind: u64,
     labels: Labels<'a>,
 }
 
-fn containers(out: &mut DescriptorEncoder<'_>, status: &Status) -> Result<(), Error> {
-    let mut by_name: BTreeMap<(&str, &str, &str), Container<'_>> = BTreeMap::new();
-    for c in &status.containers {
-        let key = (c.namespace.as_str(), c.pod.as_str(), c.container.as_str());
-        let labels = || vec![("namespace", key.0), ("pod", key.1), ("container", key.2)];
-        let new = || Container { ledger: Ledger::default(), behind: 0, labels: labels() };
-        let container = by_name.entry(key).or_insert_with(new);
-        container.ledger.add(&c.ledger);
-        container.behind += c.behind_bytes;
+fn labels(name: &LogName) -> Labels<'_> {
+    match name {
+        LogName::Container(key) => {
+            vec![("namespace", &key.namespace), ("pod", &key.pod), ("container", &key.container)]
+        }
+        LogName::File { path } => vec![("path", path)],
+        LogName::Unit { unit } => vec![("unit", unit)],
     }
-    let all: Vec<&Container<'_>> = by_name.values().collect();
-    let each = |value: fn(&Container<'_>) -> u64| all.iter().map(move |c| (c.labels.clone(), value(c)));
+}
+
+fn logs(out: &mut DescriptorEncoder<'_>, status: &Status) -> Result<(), Error> {
+    let mut by_name: BTreeMap<Labels<'_>, Log<'_>> = BTreeMap::new();
+    for log in &status.logs {
+        let labels = labels(&log.name);
+        let new = || Log { ledger: Ledger::default(), behind: 0, labels: labels.clone() };
+        let series = by_name.entry(labels.clone()).or_insert_with(new);
+        series.ledger.add(&log.ledger);
+        series.behind += log.behind_bytes;
+    }
+    let all: Vec<&Log<'_>> = by_name.values().collect();
+    let each = |value: fn(&Log<'_>) -> u64| all.iter().map(move |c| (c.labels.clone(), value(c)));
     for (name, what, count) in ACCOUNT {
         let (lines, bytes) = (format!("safeguard_logs_{name}_lines"), format!("safeguard_logs_{name}_bytes"));
         let counts: Vec<(Labels<'_>, Count)> = all.iter().map(|c| (c.labels.clone(), count(&c.ledger))).collect();
@@ -121,17 +131,17 @@ fn node(out: &mut DescriptorEncoder<'_>, total: &Ledger) -> Result<(), Error> {
     for (name, what, count) in ACCOUNT {
         let count = count(total);
         let lines = format!("safeguard_logs_node_{name}_lines");
-        counter(out, &lines, &format!("Lines {what}, of all containers ever"), [(vec![], count.events)])?;
+        counter(out, &lines, &format!("Lines {what}, of all logs ever"), [(vec![], count.events)])?;
         let bytes = format!("safeguard_logs_node_{name}_bytes");
-        counter(out, &bytes, &format!("Bytes of log files {what}, of all containers ever"), [(vec![], count.bytes)])?;
+        counter(out, &bytes, &format!("Bytes of log files {what}, of all logs ever"), [(vec![], count.bytes)])?;
     }
     let lost = total.lost();
     let reasons = |value: fn(Count) -> u64| lost.map(|(reason, count)| (vec![("reason", reason.name())], value(count)));
-    let what = "Lines that will never be delivered, of all containers ever";
+    let what = "Lines that will never be delivered, of all logs ever";
     counter(out, "safeguard_logs_node_lost_lines", what, reasons(|c| c.events))?;
-    let what = "Bytes of log files that will never be delivered, of all containers ever";
+    let what = "Bytes of log files that will never be delivered, of all logs ever";
     counter(out, "safeguard_logs_node_lost_bytes", what, reasons(|c| c.bytes))?;
-    let what = "Bytes that were deleted before they were read, of all containers ever";
+    let what = "Bytes that were deleted before they were read, of all logs ever";
     counter(out, "safeguard_logs_node_abandoned_bytes", what, [(vec![], total.abandoned_bytes)])
 }
 
@@ -158,6 +168,14 @@ fn room(out: &mut DescriptorEncoder<'_>, status: &Status) -> Result<(), Error> {
         ("checkpoint_failing", "Whether checkpoints cannot be written", u64::from(status.checkpoint_error.is_some())),
     ] {
         gauge(out, &format!("safeguard_logs_{name}"), what, [(vec![], value)])?;
+    }
+    if let Some(journal) = &status.journal {
+        let what = "Journal entries that were written and are not settled";
+        gauge(out, "safeguard_logs_journal_behind_entries", what, [(vec![], journal.behind_entries)])?;
+        let what = "Journal entries that were deleted before they were read";
+        counter(out, "safeguard_logs_journal_vacuumed_entries", what, [(vec![], journal.vacuumed_entries)])?;
+        let what = "Journal entries of which something cannot be read because their file is damaged";
+        counter(out, "safeguard_logs_journal_damaged_entries", what, [(vec![], journal.damaged_entries)])?;
     }
     let age = status.checkpoint_age_ms.into_iter().map(|ms| (vec![], ms.div_ceil(1_000)));
     gauge(out, "safeguard_logs_checkpoint_age_seconds", "Seconds since the last checkpoint was written", age)

@@ -2,11 +2,11 @@
 
 use safeguard_logs::{Count, Drained, Ledger};
 
-/// A container of which something was not delivered. It stays in its file for the next start.
+/// A log of which something was not delivered. It stays where it is for the next start.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
-    /// `namespace/pod/container`
-    pub container: String,
+    /// `namespace/pod/container`, a path, or the name of a unit.
+    pub log: String,
     /// Bytes of its files that are not settled.
     pub behind_bytes: u64,
     /// What was sent, or ready to be sent, and had no answer. It may be stored already, and is sent again.
@@ -24,7 +24,7 @@ pub struct Summary {
     pub left: Vec<Left>,
     /// Bytes that were left, in all.
     pub behind_bytes: u64,
-    /// The final account of all containers.
+    /// The final account of all logs.
     pub total: Ledger,
     /// Whether the log room did not answer any more, so that what was left is not known.
     pub stuck: bool,
@@ -43,12 +43,11 @@ impl Summary {
 
     pub(crate) fn of(drained: &Drained) -> Self {
         let status = &drained.status;
-        let unsettled =
-            status.containers.iter().filter(|c| c.behind_bytes > 0 || c.ledger.in_flight != Count::default());
+        let unsettled = status.logs.iter().filter(|c| c.behind_bytes > 0 || c.ledger.in_flight != Count::default());
         let left = unsettled.map(|c| {
             let target = status.targets.iter().find(|t| t.group == c.group && t.stream == c.stream);
             Left {
-                container: format!("{}/{}/{}", c.namespace, c.pod, c.container),
+                log: c.name.to_string(),
                 behind_bytes: c.behind_bytes,
                 in_flight: c.ledger.in_flight,
                 error: target.and_then(|t| t.error.clone()).or_else(|| c.last_error.clone()),

@@ -86,5 +86,5 @@ async fn tls_is_verified_with_the_bundle_that_was_set() {
 
     let agent = Agent::start(settings(dir.path(), "b", &cloud), environment(&cloud)).await.unwrap();
     let summary = agent.shutdown_within(Duration::from_secs(2)).await;
-    assert!(!summary.complete && summary.left[0].container == "shop/b-1/web", "{summary:?}");
+    assert!(!summary.complete && summary.left[0].log == "shop/b-1/web", "{summary:?}");
 }

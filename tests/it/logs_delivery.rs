@@ -9,7 +9,7 @@ use aws_sdk_cloudwatchlogs::config::Credentials;
 use safeguard_logs::{Format, Reason, Selector};
 use safeguard_standins::{CloudWatch, Fault, Op, Options};
 
-use crate::rig::{APPLICATION, LogPath, Rig, line, time_of};
+use crate::rig::{APPLICATION, LogPath, Rig, line, of_pod, time_of};
 
 fn write(log: &LogPath, from: usize, to: usize) {
     let lines: Vec<_> = (from..to).map(|n| format!("line {n}")).collect();
@@ -274,7 +274,7 @@ async fn include_and_exclude_can_change_while_it_runs() {
     web.write("0.log", &["line"]);
     rig.delivered(&["line"]).await;
     let status = rig.settled().await;
-    let excluded = status.containers.iter().find(|c| c.pod == "noisy").unwrap();
+    let excluded = of_pod(&status, "noisy");
     assert!(!excluded.shipped, "an exclusion is visible");
     let mut settings = rig.settings.clone();
     settings.exclude = vec![Selector::new("*/web").unwrap()];
@@ -425,7 +425,7 @@ async fn the_age_of_the_oldest_line_is_told() {
     log.append("0.log", format!("{} stdout F old\n", time_of(oldest, 1)).as_bytes());
     write(&log, 1, 5);
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    assert_eq!(rig.status().await.containers[0].behind_since_ms, Some(oldest));
+    assert_eq!(rig.status().await.logs[0].behind_since_ms, Some(oldest));
 }
 
 /// vectordotdev/vector#14750, aws/amazon-cloudwatch-agent PR#1848: hundreds of streams share one memory budget.

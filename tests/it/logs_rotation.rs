@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{Rig, line, piece, time_of};
+use crate::rig::{Rig, line, of_pod, piece, time_of};
 
 fn numbered(from: usize, to: usize) -> Vec<String> {
     (from..to).map(|n| format!("line {n}")).collect()
@@ -219,7 +219,7 @@ async fn a_deleted_container_is_read_to_its_end() {
     tokio::time::sleep(Duration::from_secs(3)).await;
     let status = rig.settled().await;
     assert_eq!((status.pinned_bytes, status.total.abandoned_bytes), (0, 0), "{status:#?}");
-    assert_eq!(status.containers[0].open_files, 0, "vectordotdev/vector#8101, #11742: deleted files are not kept open");
+    assert_eq!(status.logs[0].open_files, 0, "vectordotdev/vector#8101, #11742: deleted files are not kept open");
 }
 
 /// vectordotdev/vector#18088, #22143: deleted files hold the disk only within the operator's bound, and what is given up for it
@@ -267,7 +267,7 @@ async fn bytes_deleted_while_the_agent_was_down_are_counted() {
     for _ in 0..200 {
         let status = rig.status().await;
         if status.total.abandoned_bytes > 0 {
-            assert!(status.containers[0].last_error.as_ref().unwrap().contains("deleted"), "{status:#?}");
+            assert!(status.logs[0].last_error.as_ref().unwrap().contains("deleted"), "{status:#?}");
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -390,7 +390,7 @@ async fn only_regular_files_inside_the_pods_directory_are_read() {
     tokio::time::sleep(Duration::from_millis(500)).await;
     rig.delivered(&["fine"]).await;
     let status = rig.settled().await;
-    let evil = status.containers.iter().find(|c| c.pod == "evil").unwrap();
+    let evil = of_pod(&status, "evil");
     assert!(evil.last_error.as_ref().unwrap().contains("not a regular file"), "{evil:#?}");
     assert_eq!(evil.files, 0);
 }

@@ -10,6 +10,8 @@ mod hygiene;
 mod kill;
 mod limits_of_the_node;
 mod logs_delivery;
+mod logs_files;
+mod logs_journal;
 mod logs_rotation;
 mod moto;
 mod parts;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_sdk_cloudwatchlogs::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use safeguard_host::HostRoot;
 use safeguard_logs::{
-    Deadlines, Drained, Format, GroupClass, Logs, NameKind, NewGroups, NodeNames, Oversize, SdkLogs, Selector,
-    Settings, Status, Template,
+    Deadlines, Drained, FileSettings, Format, GroupClass, LogName, LogStatus, Logs, MultilineSettings, NameKind,
+    NewGroups, NodeNames, Oversize, SdkLogs, Selector, Settings, Status, Template,
 };
 use safeguard_standins::{CloudWatch, Credential, Options};
 
@@ -36,11 +36,16 @@ pub(crate) fn settings(state_dir: PathBuf) -> Settings {
         application_group: group("/aws/containerinsights/{cluster}/application"),
         dataplane_group: group("/aws/containerinsights/{cluster}/dataplane"),
         dataplane: vec![Selector::new("kube-system/coredns-*").unwrap()],
+        host_group: group("/aws/containerinsights/{cluster}/host"),
         stream: Template::new(NameKind::Stream, "{node}").unwrap(),
+        host_stream: Template::new(NameKind::Stream, "{node}").unwrap(),
         format: Format::Raw,
         oversize: Oversize::Split,
         include: Vec::new(),
         exclude: Vec::new(),
+        files: FileSettings::default(),
+        journal: None,
+        multiline: MultilineSettings { period: Duration::from_secs(1), ..MultilineSettings::default() },
         new_groups: NewGroups {
             create: true,
             retention_days: Some(30),
@@ -224,10 +229,16 @@ impl Rig {
     }
 }
 
+/// What the status says of the containers of a pod.
+pub(crate) fn of_pod<'a>(status: &'a Status, pod: &str) -> &'a LogStatus {
+    let is_of = |name: &LogName| matches!(name, LogName::Container(key) if key.pod == pod);
+    status.logs.iter().find(|log| is_of(&log.name)).unwrap()
+}
+
 /// The ledger's equation, for every container and in total.
 pub(crate) fn balances(status: &Status) {
-    for container in &status.containers {
-        assert_eq!(container.ledger.imbalance(), None, "{}", container.container);
+    for log in &status.logs {
+        assert_eq!(log.ledger.imbalance(), None, "{}", log.name);
     }
     assert_eq!(status.total.imbalance(), None);
 }

@@ -50,10 +50,10 @@ impl Wrapping {
         Self { depth: Depth::Once, before: b",\"message\":\"".to_vec(), after: Vec::new(), close: b"\"},", counted: 0 }
     }
 
-    /// JSON as Container Insights queries expect it. `after` is the JSON text between the log's closing quote and the
-    /// object's closing brace.
-    pub(crate) fn json(after: &str) -> Self {
-        let (log, log_counted) = escaped(b"{\"log\":\"", Depth::Once);
+    /// JSON whose first member, `member`, is the content. `after` is the JSON text between its closing quote and the object's
+    /// closing brace.
+    pub(crate) fn json(member: &str, after: &str) -> Self {
+        let (log, log_counted) = escaped(format!("{{\"{member}\":\"").as_bytes(), Depth::Once);
         let (after, after_counted) = escaped(format!("\"{after}").as_bytes(), Depth::Once);
         let before = [b",\"message\":\"".as_slice(), &log].concat();
         Self { depth: Depth::Twice, before, after, close: b"}\"},", counted: log_counted + after_counted + 1 }
@@ -130,11 +130,16 @@ pub(crate) struct Source<'a> {
     pub(crate) pieces: Option<&'a Ranges>,
     /// Pieces at the end of the file that was written before this one.
     pub(crate) carried: Option<(FileNo, &'a Ranges)>,
+    /// Bytes that the event stands for, where the ranges are no bytes.
+    pub(crate) bytes: Option<u64>,
 }
 
 impl Source<'_> {
     /// Bytes of the file that the event stands for.
     pub(crate) fn file_bytes(&self) -> u64 {
+        if let Some(bytes) = self.bytes {
+            return bytes;
+        }
         let carried = self.carried.map_or(0, |(_, lines)| lines.len());
         self.line.end - self.line.start + self.pieces.map_or(0, Ranges::len) + carried
     }
@@ -281,7 +286,7 @@ impl OpenBatch {
     /// The place of a file's claim.
     fn claim_of(&mut self, file: FileNo, container: ContainerNo) -> usize {
         // Files take turns, so it is nearly always the last one.
-        self.claims.iter().rposition(|c| c.file == file).unwrap_or_else(|| {
+        self.claims.iter().rposition(|c| c.file == file && c.container == container).unwrap_or_else(|| {
             self.claims.push(Claim { file, container, ranges: Ranges::default(), events: 0, file_bytes: 0 });
             self.claims.len() - 1
         })

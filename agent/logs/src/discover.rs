@@ -3,25 +3,104 @@
 //! `/var/log/pods/<namespace>_<pod>_<uid>/<container>/<restart>.log`, and beside it what rotation leaves:
 //! `<restart>.log.<date>` and, one rotation later, `<restart>.log.<date>.gz`.
 
+mod plain;
+
+pub use plain::PathGlob;
+pub(crate) use plain::{directories, list_plain};
+
 use std::cmp::Ordering;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use safeguard_host::{Attributes, HostDir, HostError, HostRoot, Kind};
+use serde::{Deserialize, Serialize};
+
+use crate::names::ContainerNames;
+
+/// Whose lines a log holds.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LogName {
+    /// A container.
+    Container(ContainerKey),
+    /// A plain file of the node, with what rotation left of it.
+    File {
+        /// The path of the file that is written now, inside the host root.
+        path: String,
+    },
+    /// A unit of the systemd journal; `kernel` and `audit` for what these write to it.
+    Unit {
+        /// The unit's name.
+        unit: String,
+    },
+}
+
+impl std::fmt::Display for LogName {
+    /// `namespace/pod/container`, a path, or the name of a unit.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Container(key) => write!(f, "{}/{}/{}", key.namespace, key.pod, key.container),
+            Self::File { path } => f.write_str(path),
+            Self::Unit { unit } => f.write_str(unit),
+        }
+    }
+}
 
 /// What a container is, as its directory says.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ContainerKey {
     /// Namespace of the pod.
     pub namespace: String,
     /// Name of the pod.
     pub pod: String,
     /// UID of the pod; for static pods the hash of their manifest.
+    #[serde(rename = "pod_uid")]
     pub uid: String,
     /// Name of the container.
     pub container: String,
+}
+
+impl ContainerKey {
+    /// Its names, for globs and templates.
+    #[must_use]
+    pub fn names(&self) -> ContainerNames<'_> {
+        ContainerNames { namespace: &self.namespace, pod: &self.pod, container: &self.container }
+    }
+}
+
+/// Where the files of a log are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    Container(ContainerDir),
+    Plain(PlainLog),
+    /// In the journal, by name.
+    Unit(Vec<u8>),
+}
+
+/// A plain file and what rotation left of it: the directory, and the name of the file that is written now.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct PlainLog {
+    pub(crate) dir: PathBuf,
+    pub(crate) base: OsString,
+}
+
+impl PlainLog {
+    /// Its name for people.
+    pub(crate) fn name(&self) -> LogName {
+        LogName::File { path: text(self.dir.join(&self.base).as_os_str().as_bytes()) }
+    }
+
+    /// The place of one of its files, by name.
+    pub(crate) fn place(&self, name: &OsStr) -> Option<Place> {
+        plain::place_in(self, name)
+    }
+}
+
+/// A unit's name for people.
+pub(crate) fn unit_name(unit: &[u8]) -> LogName {
+    LogName::Unit { unit: text(unit) }
 }
 
 /// A directory of a container's logs.
@@ -86,6 +165,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// The place of the file that is written now.
+    pub(crate) fn current() -> Self {
+        Self { restart: 0, rotation: Vec::new(), gzip: false }
+    }
+
     /// Reads a file's name. `None` for what is not a log: other names, and the `.tmp` of a compression under way.
     pub(crate) fn of(name: &OsStr) -> Option<Self> {
         let name = name.as_bytes();

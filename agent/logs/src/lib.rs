@@ -17,8 +17,10 @@ mod batch;
 mod checkpoint;
 mod discover;
 mod encode;
+mod journal;
 mod ledger;
 pub mod limits;
+mod multiline;
 mod names;
 mod parse;
 mod pipeline;
@@ -31,13 +33,17 @@ mod status;
 mod tail;
 mod watch;
 
-pub use discover::ContainerKey;
+pub use discover::{ContainerKey, LogName, PathGlob};
 pub use ledger::{Count, Ledger, Reason};
+pub use multiline::Multiline;
 pub use names::{ContainerNames, NameKind, NodeNames, Template, TemplateError, Variable};
 pub use pipeline::{Drained, Health, Logs, StartError};
-pub use settings::{Format, GroupClass, NewGroups, Oversize, Selector, Settings};
+pub use settings::{
+    FileSettings, Format, GroupClass, JournalSettings, MultilineSettings, NewGroups, Oversize, Selector, Settings,
+    UnitGlob,
+};
 pub use ship::{Deadlines, Failure, FailureKind, LogsApi, Rejected, SdkLogs};
-pub use status::{ContainerStatus, Status, TargetStatus};
+pub use status::{JournalStatus, LogStatus, Status, TargetStatus};
 
 /// A log file, by its number in the pipeline.
 pub(crate) type FileNo = u32;

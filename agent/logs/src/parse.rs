@@ -1,6 +1,10 @@
 //! Pure: one line as a container runtime writes it (`TIMESTAMP SP stdout|stderr SP TAGS SP CONTENT`), as defined by the
 //! Kubernetes CRI logging design and written by containerd's `internal/cri/io/logger.go`.
 
+mod plain;
+
+pub(crate) use plain::plain_time;
+
 use memchr::memchr;
 
 /// Which output of the container wrote a line.

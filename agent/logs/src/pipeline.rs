@@ -8,6 +8,8 @@ mod batcher;
 mod container;
 mod files;
 mod handle;
+mod journal;
+mod plain;
 mod read;
 mod rescan;
 mod save;
@@ -28,23 +30,24 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::batch::{Claim, Compression};
-use crate::checkpoint::FileRecord;
-use crate::discover::{ContainerDir, Place};
+use crate::checkpoint::{Owner, Records};
+use crate::discover::{ContainerDir, Origin, Place, PlainLog};
 use crate::ledger::{Count, Ledger};
 use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::ship::{Command, Outcome, Receipt};
 use crate::status::{Status, TargetStatus};
-use crate::tail::Window;
+use crate::tail::{Syntax, Window};
 use crate::watch::{News, Watch};
 use crate::{ContainerNo, FileNo};
 use batcher::Batcher;
 use container::Container;
 use files::LogFile;
+use journal::Journal;
 use save::Saver;
 
 /// Version of [`Status`].
-const STATUS_VERSION: u32 = 1;
+const STATUS_VERSION: u32 = 2;
 
 /// Looks at files are lined up on this grid, so that many files cost one wake-up.
 const TICK: Duration = Duration::from_millis(50);
@@ -73,7 +76,8 @@ struct Pipeline {
     now_ms: fn() -> i64,
     started: Instant,
     containers: HashMap<ContainerNo, Container>,
-    by_dir: HashMap<ContainerDir, ContainerNo>,
+    by_origin: HashMap<Origin, ContainerNo>,
+    journal: Journal,
     next_container: ContainerNo,
     next_file: FileNo,
     /// Containers that may have something to read.
@@ -93,6 +97,10 @@ struct Pipeline {
     quarantine: Quarantine,
     /// Why the directory of all pods cannot be listed, if so.
     missing_pods_dir: Option<String>,
+    /// Why directories of plain files cannot be listed, if so.
+    listing_errors: Vec<String>,
+    /// A copy is being made: the next listing comes soon.
+    rescan_soon: bool,
     /// Accounts of containers that are gone.
     past: Ledger,
     requests: u64,
@@ -135,7 +143,8 @@ impl Pipeline {
             now_ms,
             started: now,
             containers: HashMap::new(),
-            by_dir: HashMap::new(),
+            by_origin: HashMap::new(),
+            journal: Journal::default(),
             next_container: 0,
             next_file: 0,
             ready: VecDeque::new(),
@@ -150,6 +159,8 @@ impl Pipeline {
             next_look: now,
             saver,
             missing_pods_dir: None,
+            listing_errors: Vec::new(),
+            rescan_soon: false,
             past: Ledger::default(),
             requests: 0,
             wire_bytes: 0,
@@ -159,36 +170,44 @@ impl Pipeline {
     }
 
     /// Takes over what the last run knew.
-    fn remember(&mut self, records: &[FileRecord]) {
+    fn remember(&mut self, records: Records) {
         use std::os::unix::ffi::OsStringExt;
         let now = Instant::now();
-        for record in records {
-            let dir = ContainerDir {
-                pod: std::ffi::OsString::from_vec(record.pod.clone()),
-                container: std::ffi::OsString::from_vec(record.container.clone()),
+        let os = std::ffi::OsString::from_vec;
+        for record in records.files {
+            let name = os(record.name.clone());
+            let (origin, place, syntax) = match record.owner.clone() {
+                Owner::Container { pod, container } => {
+                    let dir = ContainerDir { pod: os(pod), container: os(container) };
+                    (Origin::Container(dir), Place::of(&name), Syntax::Cri)
+                }
+                Owner::Plain { dir, base } => {
+                    let log = PlainLog { dir: os(dir).into(), base: os(base) };
+                    let place = log.place(&name);
+                    (Origin::Plain(log), place, Syntax::Plain)
+                }
             };
-            let name = std::ffi::OsString::from_vec(record.name.clone());
-            let (Some(number), Some(place)) = (self.container(&dir), Place::of(&name)) else { continue };
+            let (Some(number), Some(place)) = (self.container(&origin), place) else { continue };
             let file_number = self.next_file;
             self.next_file += 1;
-            let file = LogFile::remembered(file_number, number, record, place, now);
+            let file = LogFile::remembered(file_number, number, &record, place, syntax, now);
             if let Some(container) = self.containers.get_mut(&number) {
                 container.files.push(file);
             }
         }
+        self.journal.remember(records.journals, &mut self.next_file, now);
     }
 
-    /// The number of the container of a directory, known or new. `None` if it is not the directory of a pod.
-    fn container(&mut self, dir: &ContainerDir) -> Option<ContainerNo> {
-        if let Some(number) = self.by_dir.get(dir) {
+    /// The number of a log, known or new. `None` if it is a directory that is not that of a pod's container.
+    fn container(&mut self, origin: &Origin) -> Option<ContainerNo> {
+        if let Some(number) = self.by_origin.get(origin) {
             return Some(*number);
         }
-        let key = dir.key()?;
+        let container = Container::new(origin.clone(), &self.settings, &mut self.batcher, Instant::now())?;
         let number = self.next_container;
         self.next_container += 1;
-        let container = Container::new(dir.clone(), key, &self.settings, &mut self.batcher);
         self.containers.insert(number, container);
-        self.by_dir.insert(dir.clone(), number);
+        self.by_origin.insert(origin.clone(), number);
         Some(number)
     }
 
@@ -207,13 +226,14 @@ impl Pipeline {
                 self.unblock();
             }
             self.read(now);
+            self.read_journal(now);
             self.batcher.flush(now, self.draining.is_some());
             self.relieve(now);
-            self.saver.save_if_due(now, self.settings.checkpoint_interval, &self.containers).await;
+            self.saver.save_if_due(now, self.settings.checkpoint_interval, &self.containers, &self.journal).await;
             if self.is_drained(now) {
                 return self.end().await;
             }
-            if !self.ready.is_empty() {
+            if !self.ready.is_empty() || self.journal.is_ready() {
                 // There is more to read: only let the other tasks of this thread have a turn.
                 tokio::task::yield_now().await;
                 continue;
@@ -251,7 +271,7 @@ impl Pipeline {
 
     /// When to go on if nothing comes in.
     fn wake(&self, now: Instant) -> Instant {
-        let mut wake = self.next_look.min(self.next_rescan);
+        let mut wake = self.next_look.min(self.next_rescan).min(self.journal.next_look());
         if let Some(flush) = self.batcher.next_flush(now) {
             wake = wake.min(flush);
         }
@@ -287,6 +307,7 @@ impl Pipeline {
                 self.next_rescan = now;
                 self.rescan(now);
                 self.look_at_all(now);
+                self.journal.stop_at_what_there_is(now);
                 let files = self.containers.values().flat_map(|c| &c.files);
                 let until = files.map(|f| (f.number, f.drain_until())).collect();
                 self.draining = Some(Draining { deadline, until, done });
@@ -305,6 +326,7 @@ impl Pipeline {
                 container.files.iter_mut().for_each(LogFile::close);
             }
         }
+        self.journal.forget_units();
         self.next_rescan = Instant::now();
     }
 
@@ -352,6 +374,8 @@ impl Pipeline {
             ledger.delivered.add(delivered);
             if let Some(file) = self.file(claim.container, claim.file) {
                 file.settled.insert_all(&claim.ranges);
+            } else {
+                self.journal.settle(claim);
             }
         }
     }
@@ -379,6 +403,9 @@ impl Pipeline {
             let ledger = self.ledger(claim.container);
             ledger.in_flight.take(count);
             ledger.returned.add(count);
+            if self.journal.give_back(claim) {
+                continue;
+            }
             match self.file(claim.container, claim.file).filter(|f| !f.given_up) {
                 Some(file) => {
                     file.tail.give_back(&claim.ranges);
@@ -417,14 +444,14 @@ impl Pipeline {
     }
 
     fn status(&mut self) -> Status {
-        let mut containers: Vec<_> = self
+        let mut logs: Vec<_> = self
             .containers
             .values_mut()
             .filter_map(|c| Some(c.status(&self.batcher.lanes.get(&c.target)?.target)))
             .collect();
-        containers.sort_by_key(crate::ContainerStatus::key);
+        logs.sort_by(|a, b| a.name.cmp(&b.name));
         let mut total = self.past.clone();
-        containers.iter().for_each(|c| total.add(&c.ledger));
+        logs.iter().for_each(|c| total.add(&c.ledger));
         let targets = self.batcher.lanes.values().map(|lane| TargetStatus {
             group: lane.target.group.clone(),
             stream: lane.target.stream.clone(),
@@ -436,13 +463,16 @@ impl Pipeline {
         Status {
             version: STATUS_VERSION,
             at_ms: (self.now_ms)(),
-            behind_bytes: containers.iter().map(|c| c.behind_bytes).sum(),
+            behind_bytes: logs.iter().map(|c| c.behind_bytes).sum(),
             targets: targets.collect(),
-            containers,
+            logs,
+            journal: self.settings.journal.is_some().then(|| self.journal.status()),
+            listing_errors: self.listing_errors.clone(),
             total,
             memory_bytes: self.batcher.memory() as u64,
             memory_budget_bytes: self.settings.memory_budget as u64,
-            pinned_bytes: self.containers.values().flat_map(|c| &c.files).map(|f| f.pinned).sum(),
+            pinned_bytes: self.containers.values().flat_map(|c| &c.files).map(|f| f.pinned).sum::<u64>()
+                + self.journal.pinned(),
             requests: self.requests,
             wire_bytes: self.wire_bytes,
             checkpoint_age_ms: self.saver.age().map(milliseconds),
@@ -461,11 +491,11 @@ impl Pipeline {
 
     /// Whether nothing that may be read is left unread, and nothing that was read is unsettled.
     fn is_settled(&self) -> bool {
-        self.batcher.is_idle() && self.ready.is_empty() && self.blocked.is_empty()
+        self.batcher.is_idle() && self.ready.is_empty() && self.blocked.is_empty() && self.journal.is_read()
     }
 
     async fn end(mut self) {
-        self.saver.save_last(&self.containers).await;
+        self.saver.save_last(&self.containers, &self.journal).await;
         let status = self.status();
         let complete = self.is_settled();
         let Some(draining) = self.draining.take() else { return };

@@ -1,11 +1,13 @@
 //! What the operator decides about logs, already checked.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::discover::{LogName, PathGlob};
+use crate::multiline::Multiline;
 use crate::names::{ContainerNames, NodeNames, Template};
 
 /// How a line looks in CloudWatch Logs.
@@ -86,6 +88,70 @@ impl Selector {
     }
 }
 
+/// Chooses units of the journal by glob.
+#[derive(Debug, Clone)]
+pub struct UnitGlob {
+    text: String,
+    glob: GlobMatcher,
+}
+
+impl PartialEq for UnitGlob {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl UnitGlob {
+    /// Checks a glob.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it.
+    pub fn new(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Err("an empty name chooses no unit".to_owned());
+        }
+        let glob = GlobBuilder::new(text).build().map_err(|e| format!("`{text}` is not a glob: {}", e.kind()))?;
+        Ok(Self { text: text.to_owned(), glob: glob.compile_matcher() })
+    }
+
+    /// Whether it chooses this unit.
+    #[must_use]
+    pub fn matches(&self, unit: &str) -> bool {
+        self.glob.is_match(unit)
+    }
+}
+
+/// How the systemd journal is read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JournalSettings {
+    /// Directories of journals inside the host root; the files are in directories below them that are named by machine id.
+    pub dirs: Vec<PathBuf>,
+    /// Units that go to the dataplane group; all others go to the host group.
+    pub dataplane: Vec<UnitGlob>,
+    /// Units that are not shipped.
+    pub exclude: Vec<UnitGlob>,
+}
+
+/// Which plain files are read.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FileSettings {
+    /// What is read.
+    pub paths: Vec<PathGlob>,
+    /// What is not, although `paths` match.
+    pub exclude: Vec<PathGlob>,
+}
+
+/// Which lines become one event.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct MultilineSettings {
+    /// For containers; the first that matches counts.
+    pub containers: Vec<(Selector, Multiline)>,
+    /// For plain files.
+    pub files: Vec<(PathGlob, Multiline)>,
+    /// How long an event waits for more lines.
+    pub period: Duration,
+}
+
 /// Everything the log room needs to know.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -97,12 +163,16 @@ pub struct Settings {
     pub node: NodeNames,
     /// Group of containers.
     pub application_group: Template,
-    /// Group of the containers that `dataplane` chooses.
+    /// Group of the containers and units that are part of the node's own machinery.
     pub dataplane_group: Template,
+    /// Group of plain files and of all other units.
+    pub host_group: Template,
     /// Containers that are part of the node's own machinery.
     pub dataplane: Vec<Selector>,
     /// Stream of a container.
     pub stream: Template,
+    /// Stream of plain files and of the journal.
+    pub host_stream: Template,
     /// What a line looks like.
     pub format: Format,
     /// What happens to a line longer than an event.
@@ -111,6 +181,12 @@ pub struct Settings {
     pub include: Vec<Selector>,
     /// Containers chosen by one of these are not shipped.
     pub exclude: Vec<Selector>,
+    /// Plain files.
+    pub files: FileSettings,
+    /// The journal; `None` if it is not read.
+    pub journal: Option<JournalSettings>,
+    /// Lines that belong together.
+    pub multiline: MultilineSettings,
     /// What new groups get.
     pub new_groups: NewGroups,
     /// gzip level of request bodies, 1 to 9; `None` sends them as they are.
@@ -136,19 +212,68 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Whether a container is shipped.
+    /// Whether a log is shipped.
     #[must_use]
-    pub fn selects(&self, names: &ContainerNames<'_>) -> bool {
-        (self.include.is_empty() || self.include.iter().any(|s| s.matches(names)))
-            && !self.exclude.iter().any(|s| s.matches(names))
+    pub fn selects(&self, name: &LogName) -> bool {
+        match name {
+            LogName::Container(key) => {
+                let names = key.names();
+                (self.include.is_empty() || self.include.iter().any(|s| s.matches(&names)))
+                    && !self.exclude.iter().any(|s| s.matches(&names))
+            }
+            LogName::File { path } => {
+                let path = Path::new(path);
+                self.files.paths.iter().any(|g| g.matches(path)) && !self.files.exclude.iter().any(|g| g.matches(path))
+            }
+            LogName::Unit { unit } => {
+                self.journal.as_ref().is_some_and(|journal| !journal.exclude.iter().any(|g| g.matches(unit)))
+            }
+        }
     }
 
-    /// The group and stream of a container.
+    /// Whether a log is part of the node's own machinery.
     #[must_use]
-    pub fn destination(&self, names: &ContainerNames<'_>) -> (String, String) {
-        let dataplane = self.dataplane.iter().any(|s| s.matches(names));
-        let group = if dataplane { &self.dataplane_group } else { &self.application_group };
-        (group.fill(&self.node, names), self.stream.fill(&self.node, names))
+    pub fn is_dataplane(&self, name: &LogName) -> bool {
+        match name {
+            LogName::Container(key) => self.dataplane.iter().any(|s| s.matches(&key.names())),
+            LogName::File { .. } => false,
+            LogName::Unit { unit } => {
+                self.journal.as_ref().is_some_and(|journal| journal.dataplane.iter().any(|g| g.matches(unit)))
+            }
+        }
+    }
+
+    /// The group and stream of a log.
+    #[must_use]
+    pub fn destination(&self, name: &LogName) -> (String, String) {
+        let names = match name {
+            LogName::Container(key) => key.names(),
+            // A stream's template for containers has no names for them: what is left is the node.
+            LogName::File { .. } | LogName::Unit { .. } => ContainerNames { namespace: "", pod: "", container: "" },
+        };
+        let group = match (self.is_dataplane(name), name) {
+            (true, _) => &self.dataplane_group,
+            (false, LogName::Container(_)) => &self.application_group,
+            (false, _) => &self.host_group,
+        };
+        let stream = if matches!(name, LogName::Container(_)) { &self.stream } else { &self.host_stream };
+        (group.fill(&self.node, &names), stream.fill(&self.node, &names))
+    }
+
+    /// Which lines of a log become one event.
+    #[must_use]
+    pub(crate) fn multiline(&self, name: &LogName) -> Multiline {
+        let rule = match name {
+            LogName::Container(key) => {
+                self.multiline.containers.iter().find(|(s, _)| s.matches(&key.names())).map(|(_, m)| m)
+            }
+            LogName::File { path } => {
+                self.multiline.files.iter().find(|(g, _)| g.matches(Path::new(path))).map(|(_, m)| m)
+            }
+            // An entry of the journal is an event.
+            LogName::Unit { .. } => None,
+        };
+        rule.cloned().unwrap_or_default()
     }
 }
 

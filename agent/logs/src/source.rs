@@ -36,6 +36,16 @@ impl Head {
     }
 }
 
+/// Bytes before a later place of a file. Plain files may start alike: a banner, the same first line each day. What was read
+/// last of them tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// Where the bytes end.
+    pub(crate) at: u64,
+    /// XXH3 of the [`HEAD`] bytes before, or of as many as there are.
+    pub(crate) hash: u64,
+}
+
 /// An open log file.
 #[derive(Debug)]
 pub(crate) enum Source {
@@ -101,6 +111,22 @@ impl Source {
             gunzip.decoder = None;
         }
         Ok(start)
+    }
+
+    /// Where the next byte is that was written, from an offset on; the end of the file if there is none.
+    pub(crate) fn next_data(&self, offset: u64) -> io::Result<u64> {
+        match self {
+            Self::Plain(file) => safeguard_host::next_data(file, offset),
+            Self::Gzip(_) => Ok(offset),
+        }
+    }
+
+    /// What stands before a place; `None` if the file does not reach there.
+    pub(crate) fn mark(&mut self, at: u64) -> io::Result<Option<Mark>> {
+        let mut before = [0; HEAD];
+        let len = usize::try_from(at).unwrap_or(HEAD).min(HEAD);
+        let read = self.read_at(&mut before[..len], at - len as u64)?;
+        Ok((read == len).then(|| Mark { at, hash: xxh3_64(&before[..len]) }))
     }
 
     /// The uncompressed size, if it is known: a `.gz` knows it at its end.

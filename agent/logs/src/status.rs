@@ -2,33 +2,29 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::discover::ContainerKey;
+use crate::discover::LogName;
 use crate::ledger::Ledger;
 
-/// A container and what became of its lines.
+/// A log and what became of its lines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ContainerStatus {
-    /// Namespace of the pod.
-    pub namespace: String,
-    /// Name of the pod.
-    pub pod: String,
-    /// UID of the pod.
-    pub pod_uid: String,
-    /// Name of the container.
-    pub container: String,
+pub struct LogStatus {
+    /// Whose lines they are.
+    #[serde(flatten)]
+    pub name: LogName,
     /// Log group.
     pub group: String,
     /// Log stream.
     pub stream: String,
-    /// Whether the operator's `include` and `exclude` let it be shipped.
+    /// Whether the operator's settings let it be shipped.
     pub shipped: bool,
     /// Whether its directory is gone and what is left of it is read from deleted files.
     pub gone: bool,
-    /// Log files that are known.
+    /// Log files that are known; none for a unit of the journal.
     pub files: u32,
     /// Log files that are held open.
     pub open_files: u32,
-    /// Bytes that were written and are not settled. A compressed file counts once its end was read.
+    /// Bytes that were written and are not settled. A compressed file counts once its end was read; a unit of the journal with
+    /// what was read of it.
     pub behind_bytes: u64,
     /// Time of the oldest line that is not settled, Unix ms; of a compressed file, of the last line that was read. `None` when
     /// nothing is behind.
@@ -39,17 +35,23 @@ pub struct ContainerStatus {
     pub ledger: Ledger,
 }
 
-impl ContainerStatus {
-    /// Which container it is.
-    #[must_use]
-    pub fn key(&self) -> ContainerKey {
-        ContainerKey {
-            namespace: self.namespace.clone(),
-            pod: self.pod.clone(),
-            uid: self.pod_uid.clone(),
-            container: self.container.clone(),
-        }
-    }
+/// The systemd journal as a whole.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// Journal files that are known.
+    pub files: u32,
+    /// Journal files that are held open.
+    pub open_files: u32,
+    /// Entries that were written and are not settled.
+    pub behind_entries: u64,
+    /// Time of the oldest entry that was not read, Unix ms. `None` when everything was read.
+    pub behind_since_ms: Option<i64>,
+    /// Entries that were deleted before they were read, as far as their numbers tell.
+    pub vacuumed_entries: u64,
+    /// Entries, or fields of entries, that cannot be read because their file is damaged.
+    pub damaged_entries: u64,
+    /// The last thing that went wrong with a journal file.
+    pub last_error: Option<String>,
 }
 
 /// A log stream and whether it takes what it is sent.
@@ -76,13 +78,15 @@ pub struct Status {
     pub version: u32,
     /// When it was taken; Unix ms.
     pub at_ms: i64,
-    /// Every container that is known.
-    pub containers: Vec<ContainerStatus>,
+    /// Every log that is known: containers, files, units of the journal.
+    pub logs: Vec<LogStatus>,
+    /// The journal; `None` if it is not read.
+    pub journal: Option<JournalStatus>,
     /// Every stream that was sent to.
     pub targets: Vec<TargetStatus>,
-    /// The sum of all accounts, those of containers that are gone included.
+    /// The sum of all accounts, those of logs that are gone included.
     pub total: Ledger,
-    /// Bytes that are not settled, of all containers.
+    /// Bytes that are not settled, of all logs.
     pub behind_bytes: u64,
     /// Bytes that batches hold in memory, and their bound.
     pub memory_bytes: u64,
@@ -102,6 +106,8 @@ pub struct Status {
     pub started_without_checkpoint: Option<String>,
     /// Why the directory of all pods cannot be listed, if so: no new file is found meanwhile.
     pub pods_dir_error: Option<String>,
+    /// Why a directory of plain files or of the journal cannot be listed, if so.
+    pub listing_errors: Vec<String>,
     /// Whether inotify announces new files; if not, directories are listed every second.
     pub inotify: bool,
 }

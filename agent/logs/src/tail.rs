@@ -4,17 +4,23 @@
 //! pieces of a joined line are fetched again from the file when its last piece arrives, so that a thousand files with
 //! half-written lines cost no memory.
 
+mod long;
 mod pieces;
 
 use std::ops::Range;
+use std::time::Duration;
 
 use memchr::memchr;
 
+use tokio::time::Instant;
+
 use crate::FileNo;
 use crate::batch::Mark;
-use crate::parse::{CriLine, Stream, TimestampCache, cri_line};
+use crate::multiline::{Multiline, Trace};
+use crate::parse::{CriLine, Stream, TimestampCache, cri_line, plain_time};
 use crate::ranges::Ranges;
 use crate::source::Source;
+use long::LongLine;
 use pieces::{Chunk, Partial, gather, hand_on};
 
 /// What a turn reads at once. It fits the second-level cache of every processor a node has.
@@ -24,8 +30,14 @@ const CHUNK: usize = 256 * 1024;
 /// cut anyway.
 const LONG_CHUNK: usize = 1_280 * 1024;
 
+/// Bytes that a newline counts for at most.
+const NEWLINE: usize = 2;
+
 /// Most pieces of a line that are joined: containerd's are 16 KiB, so a line of an event's size has 64.
 const PIECES: usize = 1_024;
+
+/// A line without a time gets that of the line before it, if it is not older than this.
+const RECENT_MS: i64 = 600_000;
 
 /// A record on its way to its batch.
 #[derive(Debug)]
@@ -41,6 +53,8 @@ pub(crate) struct Record<'a> {
     pub(crate) line: Range<u64>,
     pub(crate) pieces: Option<&'a Ranges>,
     pub(crate) carried: Option<(FileNo, &'a Ranges)>,
+    /// Bytes that it stands for, where `line` is not bytes of a file.
+    pub(crate) bytes: Option<u64>,
     /// The line is not in the CRI format: all of it is content.
     pub(crate) malformed: bool,
 }
@@ -57,8 +71,35 @@ pub(crate) trait Sink {
     fn fitting(&self, stream: Stream, content: &[u8]) -> usize;
     /// Whether a line longer than an event is cut into several (or truncated).
     fn splits(&self) -> bool;
+    /// How lines are written.
+    fn syntax(&self) -> Syntax {
+        Syntax::Cri
+    }
+    /// Which lines become one event.
+    fn multiline(&self) -> &Multiline {
+        &Multiline::Off
+    }
+    /// The present; Unix ms.
+    fn now_ms(&self) -> i64 {
+        0
+    }
+    /// The present on the clock that waits.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+    /// Bytes of a hole that nobody wrote: they are settled without an account.
+    fn hole(&mut self, _bytes: Range<u64>) {}
     /// A piece, or the rest, of a line that was truncated: it is settled without an event.
     fn truncated(&mut self, line: Range<u64>);
+}
+
+/// How the lines of a file are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Syntax {
+    /// By a container runtime.
+    Cri,
+    /// By anybody: all of the line is content.
+    Plain,
 }
 
 /// The sink cannot take more now.
@@ -84,13 +125,13 @@ pub(crate) struct Window {
     clock: TimestampCache,
 }
 
-/// A physical line longer than an event, of which a part was handed on.
+/// How long what is incomplete waits.
 #[derive(Debug, Clone, Copy)]
-struct LongLine {
-    stream: Stream,
-    timestamp_ms: Option<i64>,
-    parts: u32,
-    dropping: bool,
+pub(crate) struct Waiting {
+    /// Pieces, for the end of their line.
+    pub(crate) pieces: Duration,
+    /// Lines, for others that belong to them.
+    pub(crate) lines: Duration,
 }
 
 /// Where reading a file is.
@@ -169,6 +210,9 @@ impl Tail {
             let len = source.read_at(&mut window.bytes[..size], self.position)?;
             let Window { bytes, joined, clock } = window;
             let chunk = Chunk { start: self.position, bytes: &bytes[..len] };
+            if sink.syntax() == Syntax::Plain && self.pass_hole(&chunk, source, sink)? {
+                return Ok(Turn::More);
+            }
             let (used, blocked) = self.lines(&chunk, source, joined, clock, sink)?;
             if blocked {
                 return Ok(Turn::Blocked);
@@ -184,6 +228,22 @@ impl Tail {
             }
             size = LONG_CHUNK;
         }
+    }
+
+    /// Passes over zeros where a line would begin: nobody wrote them. A file that was cut while its writer kept its offset
+    /// starts with a hole.
+    fn pass_hole(&mut self, chunk: &Chunk<'_>, source: &Source, sink: &mut impl Sink) -> std::io::Result<bool> {
+        let zeros = chunk.bytes.iter().take_while(|b| **b == 0).count();
+        if zeros == 0 || self.long.is_some() {
+            return Ok(false);
+        }
+        let mut end = chunk.start + zeros as u64;
+        if zeros == chunk.bytes.len() {
+            end = source.next_data(end)?.max(end);
+        }
+        sink.hole(chunk.start..end);
+        self.position = end;
+        Ok(true)
     }
 
     /// Hands on what is left of a file that nobody writes any more: a line without its newline, pieces without their end.
@@ -233,7 +293,7 @@ impl Tail {
         sink: &mut impl Sink,
     ) -> std::io::Result<Turn> {
         for stream in [Stream::Stdout, Stream::Stderr] {
-            if self.flush_output(stream, source, joined, sink)? == Turn::Blocked {
+            if self.flush_output(stream, &Chunk::NONE, source, joined, sink)? == Turn::Blocked {
                 return Ok(Turn::Blocked);
             }
         }
@@ -244,6 +304,7 @@ impl Tail {
     fn flush_output(
         &mut self,
         stream: Stream,
+        chunk: &Chunk<'_>,
         source: &mut Source,
         joined: &mut Vec<u8>,
         sink: &mut impl Sink,
@@ -253,7 +314,7 @@ impl Tail {
             *slot = None;
             return Ok(Turn::CaughtUp);
         };
-        gather(partial, &Chunk { start: 0, bytes: &[] }, source, joined)?;
+        gather(partial, chunk, source, joined)?;
         let mark = (partial.parts > 0).then_some(Mark::Ends { part: partial.parts + 1 });
         if hand_on(partial, joined, stream, mark, sink).is_err() {
             return Ok(Turn::Blocked);
@@ -267,14 +328,25 @@ impl Tail {
         self.partial.iter().flatten().map(|p| p.lines.len() + p.carried.as_ref().map_or(0, |c| c.lines.len())).sum()
     }
 
-    /// [`Tail::flush_partials`] with the shared window.
-    pub(crate) fn flush(
+    /// Hands on what has waited too long: pieces of a line for their end, complete lines for more that belong to them.
+    pub(crate) fn flush_late(
         &mut self,
+        periods: &Waiting,
         source: &mut Source,
         window: &mut Window,
         sink: &mut impl Sink,
     ) -> std::io::Result<Turn> {
-        self.flush_partials(source, &mut window.joined, sink)
+        let now = sink.now();
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let late = self.partial[stream.index()].as_ref().is_some_and(|partial| {
+                let period = if partial.mid_line { periods.pieces } else { periods.lines };
+                partial.touched.is_none_or(|at| now.duration_since(at) >= period)
+            });
+            if late && self.flush_output(stream, &Chunk::NONE, source, &mut window.joined, sink)? == Turn::Blocked {
+                return Ok(Turn::Blocked);
+            }
+        }
+        Ok(Turn::CaughtUp)
     }
 
     /// Takes the complete lines of a chunk. Says how many bytes were passed, and whether the sink is blocked.
@@ -303,7 +375,7 @@ impl Tail {
                     }
                     let text = &rest[..newline.unwrap_or(rest.len())];
                     if let Some(parsed) = cri_line(text, clock)
-                        && self.flush_output(parsed.stream, source, joined, sink)? == Turn::Blocked
+                        && self.flush_output(parsed.stream, chunk, source, joined, sink)? == Turn::Blocked
                     {
                         self.position = start;
                         return Ok((at, true));
@@ -344,37 +416,48 @@ impl Tail {
         if self.long.is_some() || self.starts_inside_a_line(&line, source, !sink.splits())? {
             return Ok(self.long_part(text, line.start, line.start, line.end, true, sink));
         }
-        let Some(parsed) = cri_line(text, clock) else {
+        let parsed = match sink.syntax() {
+            Syntax::Cri => cri_line(text, clock),
+            Syntax::Plain => Some(self.plain(text, clock, sink)),
+        };
+        let Some(parsed) = parsed else {
             return Ok(self.whole(None, text, text, line, sink));
         };
-        self.last_ms = Some(parsed.timestamp_ms);
+        if sink.syntax() == Syntax::Cri {
+            self.last_ms = Some(parsed.timestamp_ms);
+        }
+        let waiting = self.partial[parsed.stream.index()].as_ref();
+        let mut trace = waiting.map(|p| p.trace).unwrap_or_default();
+        if *sink.multiline() != Multiline::Off && waiting.is_none_or(|p| !p.mid_line) {
+            // The first piece of a line tells whether it belongs to the lines before it.
+            let joins;
+            (joins, trace) = sink.multiline().judge(trace, parsed.content);
+            if !joins && self.flush_output(parsed.stream, chunk, source, joined, sink)? == Turn::Blocked {
+                return Ok(true);
+            }
+        }
         let waiting = self.partial[parsed.stream.index()].is_some();
-        if !parsed.partial && !waiting {
+        if !parsed.partial && !waiting && trace == Trace::None {
             return Ok(self.whole(Some(&parsed), text, parsed.content, line, sink));
         }
-        self.piece(chunk, text, &parsed, line, source, joined, sink)
+        self.piece(chunk, text, &parsed, trace, line, source, joined, sink)
     }
 
-    /// After a restart, the position may be inside a line of which a part was delivered. Its rest is the next part, or is dropped.
-    fn starts_inside_a_line(
-        &mut self,
-        line: &Range<u64>,
-        source: &mut Source,
-        dropping: bool,
-    ) -> std::io::Result<bool> {
-        if line.start == 0 || self.skip.is_empty() || line.start != self.position {
-            return Ok(false);
-        }
-        if !self.skip.iter().any(|r| r.end == line.start) {
-            return Ok(false);
-        }
-        let mut before = [0];
-        let read = source.read_at(&mut before, line.start - 1)?;
-        if read == 1 && before != [b'\n'] {
-            self.long = Some(LongLine { stream: Stream::Stdout, timestamp_ms: self.last_ms, parts: 1, dropping });
-            return Ok(true);
-        }
-        Ok(false)
+    /// A line of a plain file. One that does not say when it was written is of the time of the line before it where that is
+    /// likely: it is indented, or the other is recent. A time from long ago would have the service refuse it.
+    fn plain<'a>(&mut self, text: &'a [u8], clock: &mut TimestampCache, sink: &impl Sink) -> CriLine<'a> {
+        let now_ms = sink.now_ms();
+        let timestamp_ms = match plain_time(text, now_ms, clock) {
+            Some(ms) => {
+                self.last_ms = Some(ms);
+                ms
+            }
+            None => {
+                let likely = |ms: &i64| text.first().is_some_and(u8::is_ascii_whitespace) || now_ms - ms < RECENT_MS;
+                self.last_ms.filter(likely).unwrap_or(now_ms)
+            }
+        };
+        CriLine { timestamp_ms, time: b"", stream: Stream::Stdout, partial: false, content: text }
     }
 
     /// A line that is a record by itself; `parsed` is `None` if it is not in the CRI format, and then all of it is content.
@@ -410,6 +493,7 @@ impl Tail {
             line,
             pieces: None,
             carried: None,
+            bytes: None,
             malformed,
         })
         .is_err()
@@ -422,16 +506,18 @@ impl Tail {
         chunk: &Chunk<'_>,
         text: &[u8],
         parsed: &CriLine<'_>,
+        trace: Trace,
         line: Range<u64>,
         source: &mut Source,
         joined: &mut Vec<u8>,
         sink: &mut impl Sink,
     ) -> std::io::Result<bool> {
         let stream = parsed.stream;
-        let counted = sink.counted(stream, parsed.content);
         let mut partial = self.partial[stream.index()]
             .take()
             .unwrap_or_else(|| Partial { timestamp_ms: parsed.timestamp_ms, ..Partial::default() });
+        let newline = !partial.is_empty() && !partial.mid_line;
+        let counted = sink.counted(stream, parsed.content) + if newline { NEWLINE } else { 0 };
         let too_long = partial.counted + counted > sink.room(stream);
         let crowded = too_long || partial.contents.len() >= PIECES;
         if !partial.dropping && crowded && !partial.is_empty() {
@@ -446,12 +532,17 @@ impl Tail {
                 self.partial[stream.index()] = Some(partial);
                 return Ok(true);
             }
-            let (timestamp_ms, parts) = (partial.timestamp_ms, partial.parts + 1);
-            partial = Partial { timestamp_ms, parts, dropping: !splits, ..Partial::default() };
+            let Partial { timestamp_ms, mid_line, .. } = partial;
+            let parts = partial.parts + 1;
+            partial = Partial { timestamp_ms, parts, mid_line, dropping: !splits, ..Partial::default() };
         }
+        let newline = newline && !partial.is_empty();
+        partial.trace = trace;
+        partial.touched = Some(sink.now());
         if partial.dropping {
             sink.truncated(line);
-            if parsed.partial {
+            partial.mid_line = parsed.partial;
+            if parsed.partial || trace != Trace::None {
                 self.partial[stream.index()] = Some(partial);
             }
             return Ok(false);
@@ -460,17 +551,21 @@ impl Tail {
             // One piece alone is more than an event: it goes on as a long line of its own. What was before it is handed on.
             return Ok(self.whole(Some(parsed), text, parsed.content, line, sink));
         }
-        if parsed.partial {
+        if parsed.partial || trace != Trace::None {
             let content_start = line.start + (text.len() - parsed.content.len()) as u64;
-            partial.contents.push(content_start..content_start + parsed.content.len() as u64);
+            partial.push(content_start..content_start + parsed.content.len() as u64, newline);
             partial.lines.insert(line);
             partial.counted += counted;
+            partial.mid_line = parsed.partial;
             self.partial[stream.index()] = Some(partial);
             return Ok(false);
         }
         if let Err(error) = gather(&partial, chunk, source, joined) {
             self.partial[stream.index()] = Some(partial);
             return Err(error);
+        }
+        if newline {
+            joined.push(b'\n');
         }
         joined.extend_from_slice(parsed.content);
         let mark = (partial.parts > 0).then_some(Mark::Ends { part: partial.parts + 1 });
@@ -483,6 +578,7 @@ impl Tail {
             line,
             pieces: Some(&partial.lines),
             carried: partial.carried(),
+            bytes: None,
             malformed: false,
         };
         let blocked = sink.record(&record).is_err();
@@ -490,85 +586,6 @@ impl Tail {
             self.partial[stream.index()] = Some(partial);
         }
         Ok(blocked)
-    }
-
-    /// A line without end in sight fills the largest window: as much of it as fits an event goes on.
-    fn start_of_long_line(
-        &mut self,
-        chunk: &Chunk<'_>,
-        source: &mut Source,
-        joined: &mut Vec<u8>,
-        clock: &mut TimestampCache,
-        sink: &mut impl Sink,
-    ) -> std::io::Result<Turn> {
-        let start = chunk.start;
-        let end = start + chunk.bytes.len() as u64;
-        let mut content = chunk.bytes;
-        let begins = self.long.is_none();
-        if begins {
-            let parsed = cri_line(chunk.bytes, clock);
-            content = parsed.map_or(content, |p| p.content);
-            let stream = parsed.map_or(Stream::Stdout, |p| p.stream);
-            let timestamp_ms = parsed.map(|p| p.timestamp_ms).or(self.last_ms);
-            // It is too long to be joined with the pieces before it: they go by themselves.
-            if parsed.is_some() && self.flush_output(stream, source, joined, sink)? == Turn::Blocked {
-                return Ok(Turn::Blocked);
-            }
-            self.long = Some(LongLine { stream, timestamp_ms, parts: 0, dropping: false });
-        }
-        if self.long_part(content, start, end - content.len() as u64, end, false, sink) {
-            if begins {
-                self.long = None;
-            }
-            return Ok(Turn::Blocked);
-        }
-        Ok(Turn::More)
-    }
-
-    /// Hands on the next part of a long line: as much of `content` (which lies at `content_start`) as fits. Moves the
-    /// position behind it. `true` if the sink is blocked.
-    fn long_part(
-        &mut self,
-        content: &[u8],
-        claim_start: u64,
-        content_start: u64,
-        line_end: u64,
-        ends: bool,
-        sink: &mut impl Sink,
-    ) -> bool {
-        let Some(long) = self.long else { return false };
-        if long.dropping {
-            sink.truncated(claim_start..line_end);
-            self.position = line_end;
-            self.long = (!ends).then_some(long);
-            return false;
-        }
-        let fits = sink.fitting(long.stream, content).max(1).min(content.len());
-        let last = ends && fits == content.len();
-        let cut = if last { line_end } else { content_start + fits as u64 };
-        let part = long.parts + 1;
-        let mark = match (last, sink.splits()) {
-            (true, _) => Mark::Ends { part },
-            (false, true) => Mark::Continues { part },
-            (false, false) => Mark::Truncated,
-        };
-        let record = Record {
-            timestamp_ms: long.timestamp_ms,
-            time: b"",
-            stream: long.stream,
-            content: &content[..fits],
-            mark: Some(mark),
-            line: claim_start..cut,
-            pieces: None,
-            carried: None,
-            malformed: false,
-        };
-        if sink.record(&record).is_err() {
-            return true;
-        }
-        self.position = cut;
-        self.long = (!last).then_some(LongLine { parts: part, dropping: mark == Mark::Truncated, ..long });
-        false
     }
 }
 

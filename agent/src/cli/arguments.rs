@@ -84,7 +84,7 @@ Columns:
 
 Examples:
   safeguard-agent logs status --watch
-  safeguard-agent logs status --format json | jq '.containers[] | select(.behind_bytes > 1000000)'")]
+  safeguard-agent logs status --format json | jq '.logs[] | select(.behind_bytes > 1000000)'")]
     Status {
         /// Print it again every second until Ctrl-C.
         #[arg(long)]

@@ -95,7 +95,7 @@ fn tell(summary: &Summary) {
     }
     for left in summary.left.iter().take(MOST_NAMED) {
         tracing::warn!(
-            container = left.container,
+            log = left.log,
             behind_bytes = left.behind_bytes,
             in_flight_lines = left.in_flight.events,
             in_flight_bytes = left.in_flight.bytes,

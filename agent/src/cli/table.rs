@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::io::IsTerminal;
 
-use safeguard_agent::{ContainerStatus, Count, Ledger, Status, TargetStatus};
+use safeguard_agent::{Count, JournalStatus, Ledger, LogStatus, Status, TargetStatus};
 
 /// Whether colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ const BOLD: &str = "1";
 /// Longest message in the table; `--format json` has all of it.
 const MESSAGE: usize = 80;
 
-const HEADINGS: [&str; 7] = ["CONTAINER", "READ", "DELIVERED", "LOST", "BEHIND", "OLDEST", "LAST ERROR"];
+const HEADINGS: [&str; 7] = ["LOG", "READ", "DELIVERED", "LOST", "BEHIND", "OLDEST", "LAST ERROR"];
 
 struct Row {
     cells: [String; 7],
@@ -40,24 +40,39 @@ struct Row {
 
 /// Containers, the totals, and the streams in trouble.
 pub(super) fn table(status: &Status, style: Style) -> String {
-    let mut containers: Vec<&ContainerStatus> = status.containers.iter().filter(|c| c.shipped).collect();
-    containers.sort_by(|a, b| key(a).cmp(&key(b)));
-    let mut rows: Vec<Row> = containers.iter().map(|c| row(c, status)).collect();
+    let mut logs: Vec<&LogStatus> = status.logs.iter().filter(|c| c.shipped).collect();
+    logs.sort_by(|a, b| a.name.cmp(&b.name));
+    let mut rows: Vec<Row> = logs.iter().map(|c| row(c, status)).collect();
     rows.push(totals(status));
     let mut text = aligned(&rows, style);
-    let excluded = status.containers.len() - containers.len();
+    let excluded = status.logs.len() - logs.len();
     if excluded > 0 {
-        line(&mut text, &format!("{excluded} containers are not shipped, as `logs.include` and `logs.exclude` say"));
+        line(&mut text, &format!("{excluded} logs are not shipped, as `include` and `exclude` in the settings say"));
+    }
+    if let Some(journal) = &status.journal {
+        line(&mut text, &journal_line(journal));
     }
     troubles(&mut text, status, style);
     text
 }
 
-fn key(c: &ContainerStatus) -> (&str, &str, &str, &str) {
-    (&c.namespace, &c.pod, &c.container, &c.pod_uid)
+/// The journal as a whole: its files belong to no unit.
+fn journal_line(journal: &JournalStatus) -> String {
+    let JournalStatus { files, behind_entries, vacuumed_entries, damaged_entries, .. } = journal;
+    let mut text = format!("journal: {files} files, {behind_entries} entries behind");
+    if *vacuumed_entries > 0 {
+        text.push_str(&format!(", {vacuumed_entries} deleted before they were read"));
+    }
+    if *damaged_entries > 0 {
+        text.push_str(&format!(", {damaged_entries} damaged"));
+    }
+    if let Some(error) = &journal.last_error {
+        text.push_str(&format!("; {}", message(error)));
+    }
+    text
 }
 
-fn row(c: &ContainerStatus, status: &Status) -> Row {
+fn row(c: &LogStatus, status: &Status) -> Row {
     let target = status.targets.iter().find(|t| t.group == c.group && t.stream == c.stream);
     let error = target.and_then(|t| t.error.as_deref()).or(c.last_error.as_deref());
     let lost = lost(&c.ledger);
@@ -69,7 +84,7 @@ fn row(c: &ContainerStatus, status: &Status) -> Row {
     };
     let oldest = c.behind_since_ms.map_or_else(|| "-".to_owned(), |since| age(status.at_ms.saturating_sub(since)));
     let cells = [
-        format!("{}{gone}", printable(&format!("{}/{}/{}", c.namespace, c.pod, c.container))),
+        format!("{}{gone}", printable(&c.name.to_string())),
         c.ledger.read.events.to_string(),
         c.ledger.delivered.events.to_string(),
         lost.events.to_string(),
@@ -82,9 +97,9 @@ fn row(c: &ContainerStatus, status: &Status) -> Row {
 
 fn totals(status: &Status) -> Row {
     let total = &status.total;
-    let oldest = status.containers.iter().filter_map(|c| c.behind_since_ms).min();
+    let oldest = status.logs.iter().filter_map(|c| c.behind_since_ms).min();
     let cells = [
-        "total (all containers ever)".to_owned(),
+        "total (all logs ever)".to_owned(),
         total.read.events.to_string(),
         total.delivered.events.to_string(),
         lost(total).events.to_string(),
@@ -117,6 +132,9 @@ fn troubles(text: &mut String, status: &Status, style: Style) {
     if let Some(error) = &status.pods_dir_error {
         let error = message(error);
         line(text, &style.paint(RED, &format!("no log file can be found: {error}")));
+    }
+    for error in &status.listing_errors {
+        line(text, &style.paint(RED, &format!("files cannot be found: {}", message(error))));
     }
     if !status.inotify {
         line(text, &style.paint(YELLOW, "inotify is not available: directories are listed every second"));

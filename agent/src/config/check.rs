@@ -7,7 +7,10 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
-use safeguard_logs::{NameKind, NodeNames, Selector, Template, Variable, limits};
+use safeguard_logs::{
+    FileSettings, JournalSettings, Multiline, MultilineSettings, NameKind, NodeNames, Selector, Template, UnitGlob,
+    Variable, limits,
+};
 
 use findings::Findings;
 
@@ -46,16 +49,24 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
+/// The unit that this process runs as on hardened images. What it says would feed back into itself.
+const OWN_UNIT: &str = "safeguard-agent.service";
+
 /// Settings that were judged, in the types of the log room.
 #[derive(Debug)]
 pub(crate) struct Checked {
     pub(crate) metrics: Option<SocketAddr>,
     application: Template,
     dataplane_group: Template,
+    host_group: Template,
     stream: Template,
+    host_stream: Template,
     dataplane: Vec<Selector>,
     include: Vec<Selector>,
     exclude: Vec<Selector>,
+    files: FileSettings,
+    journal: Option<JournalSettings>,
+    multiline: MultilineSettings,
 }
 
 impl Settings {
@@ -78,16 +89,60 @@ impl Settings {
         let groups = &self.logs.groups;
         let application = found.template("logs.groups.application", NameKind::Group, &groups.application);
         let dataplane_group = found.template("logs.groups.dataplane", NameKind::Group, &groups.dataplane);
+        let host_group = found.template("logs.groups.host", NameKind::Group, &groups.host);
         let stream = found.template("logs.stream", NameKind::Stream, &self.logs.stream);
+        let host_stream = found.host_stream(&self.logs.host_stream);
         let dataplane = found.selectors("logs.dataplane", &self.logs.dataplane);
         let include = found.selectors("logs.include", &self.logs.include);
         let exclude = found.selectors("logs.exclude", &self.logs.exclude);
-        match (application, dataplane_group, stream) {
-            (Some(application), Some(dataplane_group), Some(stream)) if found.0.is_empty() => {
-                Ok(Checked { metrics, application, dataplane_group, stream, dataplane, include, exclude })
+        let files = FileSettings {
+            paths: found.paths("logs.files.paths", &self.logs.files.paths),
+            exclude: found.paths("logs.files.exclude", &self.logs.files.exclude),
+        };
+        let journal = &self.logs.journal;
+        let journal = JournalSettings {
+            dirs: journal.dirs.clone(),
+            dataplane: found.units("logs.journal.dataplane", &journal.dataplane),
+            exclude: found.units("logs.journal.exclude", &journal.exclude),
+        };
+        let journal = Some(journal).filter(|_| self.logs.journal.enabled);
+        let multiline = self.check_multiline(&mut found);
+        match (application, dataplane_group, host_group, stream, host_stream) {
+            (Some(application), Some(dataplane_group), Some(host_group), Some(stream), Some(host_stream))
+                if found.0.is_empty() =>
+            {
+                Ok(Checked {
+                    metrics,
+                    application,
+                    dataplane_group,
+                    host_group,
+                    stream,
+                    host_stream,
+                    dataplane,
+                    include,
+                    exclude,
+                    files,
+                    journal,
+                    multiline,
+                })
             }
             _ => Err(Problems(found.0)),
         }
+    }
+
+    fn check_multiline(&self, found: &mut Findings) -> MultilineSettings {
+        let multiline = &self.logs.multiline;
+        let mut rules = MultilineSettings { period: multiline.period.0, ..MultilineSettings::default() };
+        for whose in &multiline.stack_traces {
+            found.multiline("logs.multiline.stack_traces", whose, Multiline::StackTraces, &mut rules);
+        }
+        for (whose, start) in &multiline.start {
+            match Multiline::start(start) {
+                Ok(how) => found.multiline("logs.multiline.start", whose, how, &mut rules),
+                Err(reason) => found.add("logs.multiline.start", &format!("{whose:?} = {start:?}"), &reason),
+            }
+        }
+        rules
     }
 
     fn check_names(&self, found: &mut Findings) {
@@ -117,6 +172,9 @@ impl Settings {
                 found.add(key, &path.display(), "allowed is an absolute path");
             }
         }
+        for (at, path) in self.logs.journal.dirs.iter().enumerate().filter(|(_, path)| !path.is_absolute()) {
+            found.add(&format!("logs.journal.dirs[{at}]"), &path.display(), "allowed is an absolute path");
+        }
         // sockaddr_un(7) has room for 107 bytes and the final NUL.
         if self.socket().as_os_str().len() > 107 {
             let reason = "the path is too long for the admin socket below it (107 bytes)";
@@ -134,6 +192,7 @@ impl Settings {
         found.duration("logs.quiet_period", logs.quiet_period, ms(100), m(10));
         found.duration("logs.missing_period", logs.missing_period, ms(100), m(60));
         found.duration("logs.partial_period", logs.partial_period, s(1), m(60));
+        found.duration("logs.multiline.period", logs.multiline.period, ms(100), m(5));
         found.duration("logs.request_deadline", logs.request_deadline, s(1), m(5));
         found.duration("logs.connect_deadline", logs.connect_deadline, ms(100), logs.request_deadline.0);
         found.duration("agent.shutdown_grace", self.agent.shutdown_grace, ms(100), m(60));
@@ -204,7 +263,12 @@ pub(super) fn cluster_char(c: char) -> bool {
 impl Checked {
     /// Whether a name that is given to CloudWatch Logs uses this variable.
     pub(crate) fn uses(&self, variable: Variable) -> bool {
-        [&self.application, &self.dataplane_group, &self.stream].iter().any(|template| template.uses(variable))
+        let host = self.journal.is_some() || !self.files.paths.is_empty();
+        let of_host = [&self.host_group, &self.host_stream].into_iter().filter(|_| host);
+        [&self.application, &self.dataplane_group, &self.stream]
+            .into_iter()
+            .chain(of_host)
+            .any(|template| template.uses(variable))
     }
 
     /// The settings of the log room.
@@ -218,14 +282,19 @@ impl Checked {
         if let Some(own) = own_pod(environment).filter(|_| !logs.include_self) {
             self.exclude.push(own);
         }
+        if let (false, Some(journal)) = (logs.include_self, &mut self.journal) {
+            journal.exclude.extend(UnitGlob::new(OWN_UNIT));
+        }
         safeguard_logs::Settings {
             pods_dir: logs.pods_dir.clone(),
             state_dir: state_dir.to_owned(),
             node,
             application_group: self.application,
             dataplane_group: self.dataplane_group,
+            host_group: self.host_group,
             dataplane: self.dataplane,
             stream: self.stream,
+            host_stream: self.host_stream,
             format: match logs.format {
                 Format::Json => safeguard_logs::Format::Json,
                 Format::Raw => safeguard_logs::Format::Raw,
@@ -236,6 +305,9 @@ impl Checked {
             },
             include: self.include,
             exclude: self.exclude,
+            files: self.files,
+            journal: self.journal,
+            multiline: self.multiline,
             new_groups: safeguard_logs::NewGroups {
                 create: logs.groups.create,
                 retention_days: logs.groups.retention_days,

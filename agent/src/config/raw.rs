@@ -18,7 +18,7 @@ pub struct Settings {
     pub node: Node,
     /// How AWS is reached.
     pub aws: Aws,
-    /// Container logs.
+    /// What is shipped, and how.
     pub logs: Logs,
     /// The agent as a process.
     pub agent: Process,
@@ -96,14 +96,16 @@ pub enum Class {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Logs {
-    /// Whether container logs are shipped at all.
+    /// Whether logs are shipped at all.
     pub enabled: bool,
     /// Where the kubelet keeps the logs of pods, on the host.
     pub pods_dir: PathBuf,
     /// What an event looks like.
     pub format: Format,
-    /// Template for the names of streams.
+    /// Template for the names of streams of containers.
     pub stream: String,
+    /// Template for the names of streams of files and of the journal.
+    pub host_stream: String,
     /// What becomes of a line longer than an event.
     pub oversize: Oversize,
     /// If not empty, only what these choose is shipped.
@@ -138,8 +140,77 @@ pub struct Logs {
     pub request_deadline: HumanDuration,
     /// For one connection.
     pub connect_deadline: HumanDuration,
+    /// Plain files.
+    pub files: Files,
+    /// The systemd journal.
+    pub journal: Journal,
+    /// Lines that belong together.
+    pub multiline: Multiline,
     /// Log groups.
     pub groups: Groups,
+}
+
+/// `[logs.files]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Files {
+    /// What is read.
+    pub paths: Vec<String>,
+    /// What is not, although `paths` match.
+    pub exclude: Vec<String>,
+}
+
+impl Default for Files {
+    fn default() -> Self {
+        let paths =
+            ["/var/log/audit/audit.log", "/var/log/aws-routed-eni/*.log", "/var/log/messages", "/var/log/secure"];
+        // Records of logins in a binary form; lastlog is a sparse file of many gigabytes.
+        let exclude = ["/var/log/wtmp", "/var/log/btmp", "/var/log/lastlog"];
+        Self { paths: paths.map(str::to_owned).to_vec(), exclude: exclude.map(str::to_owned).to_vec() }
+    }
+}
+
+/// `[logs.journal]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Journal {
+    /// Whether the journal is read.
+    pub enabled: bool,
+    /// Where journals are, on the host.
+    pub dirs: Vec<PathBuf>,
+    /// Units that go to the dataplane group.
+    pub dataplane: Vec<String>,
+    /// Units that are not shipped.
+    pub exclude: Vec<String>,
+}
+
+impl Default for Journal {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            dirs: vec!["/var/log/journal".into(), "/run/log/journal".into()],
+            dataplane: ["kubelet.service", "containerd.service", "nodeadm-*.service"].map(str::to_owned).to_vec(),
+            exclude: Vec::new(),
+        }
+    }
+}
+
+/// `[logs.multiline]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Multiline {
+    /// Containers and files whose stack traces become one event each.
+    pub stack_traces: Vec<String>,
+    /// Containers and files, and the regular expression for lines that begin an event.
+    pub start: BTreeMap<String, String>,
+    /// How long an event waits for more lines.
+    pub period: HumanDuration,
+}
+
+impl Default for Multiline {
+    fn default() -> Self {
+        Self { stack_traces: Vec::new(), start: BTreeMap::new(), period: seconds(2) }
+    }
 }
 
 const fn seconds(seconds: u64) -> HumanDuration {
@@ -154,6 +225,7 @@ impl Default for Logs {
             pods_dir: "/var/log/pods".into(),
             format: Format::Json,
             stream: "{node}".to_owned(),
+            host_stream: "{node}".to_owned(),
             oversize: Oversize::Split,
             include: Vec::new(),
             exclude: Vec::new(),
@@ -171,6 +243,9 @@ impl Default for Logs {
             partial_period: seconds(30),
             request_deadline: seconds(60),
             connect_deadline: seconds(5),
+            files: Files::default(),
+            journal: Journal::default(),
+            multiline: Multiline::default(),
             groups: Groups::default(),
         }
     }
@@ -182,8 +257,10 @@ impl Default for Logs {
 pub struct Groups {
     /// Template for the group of containers.
     pub application: String,
-    /// Template for the group of the node's own containers.
+    /// Template for the group of the node's own machinery.
     pub dataplane: String,
+    /// Template for the group of files and of all other units of the journal.
+    pub host: String,
     /// Whether missing groups are created.
     pub create: bool,
     /// Days that new groups keep events.
@@ -201,6 +278,7 @@ impl Default for Groups {
         Self {
             application: "/aws/containerinsights/{cluster}/application".to_owned(),
             dataplane: "/aws/containerinsights/{cluster}/dataplane".to_owned(),
+            host: "/aws/containerinsights/{cluster}/host".to_owned(),
             create: true,
             retention_days: None,
             kms_key: None,

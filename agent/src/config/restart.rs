@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::raw::{Logs, Settings};
+use super::raw::{Logs, Multiline, Settings};
 
 /// The settings that the log room takes over while it runs.
-const LIVE: [&str; 10] = [
+const LIVE: [&str; 11] = [
     "logs.include",
     "logs.exclude",
     "logs.include_self",
@@ -16,6 +16,7 @@ const LIVE: [&str; 10] = [
     "logs.pinned_bytes",
     "logs.partial_period",
     "logs.quiet_period",
+    "logs.multiline.period",
 ];
 
 /// `running` with everything of `new` that may change while it runs.
@@ -32,6 +33,7 @@ pub(crate) fn merge(running: &Settings, new: &Settings) -> Settings {
         pinned_bytes: new.pinned_bytes,
         partial_period: new.partial_period,
         quiet_period: new.quiet_period,
+        multiline: Multiline { period: new.multiline.period, ..running.logs.multiline.clone() },
         ..running.logs.clone()
     };
     Settings { logs, ..running.clone() }
@@ -67,6 +69,7 @@ mod tests {
         new.logs.pinned_bytes = 9.into();
         new.logs.partial_period = Duration::from_secs(9).into();
         new.logs.quiet_period = Duration::from_secs(9).into();
+        new.logs.multiline.period = Duration::from_secs(9).into();
         assert_eq!(needs_restart(&running, &new), Vec::<String>::new());
         assert_eq!(merge(&running, &new), new);
 

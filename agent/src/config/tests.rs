@@ -94,7 +94,15 @@ fn all_problems_are_told_at_once() {
 #[test]
 fn the_agents_own_container_is_left_out_unless_it_is_asked_for() {
     let environment = Environment::empty().with("POD_NAMESPACE", "ops").with("POD_NAME", "safeguard-x1");
-    let names = |pod| safeguard_logs::ContainerNames { namespace: "ops", pod, container: "agent" };
+    let names = |pod: &str| {
+        let key = safeguard_logs::ContainerKey {
+            namespace: "ops".to_owned(),
+            pod: pod.to_owned(),
+            uid: "u".to_owned(),
+            container: "agent".to_owned(),
+        };
+        safeguard_logs::LogName::Container(key)
+    };
     let mut settings = Settings::default();
     let room = |settings: &Settings, environment: &Environment| {
         let checked = settings.checked().unwrap();
@@ -102,6 +110,9 @@ fn the_agents_own_container_is_left_out_unless_it_is_asked_for() {
     };
     assert!(!room(&settings, &environment).selects(&names("safeguard-x1")));
     assert!(room(&settings, &environment).selects(&names("safeguard-x2")));
+    let unit = |unit: &str| safeguard_logs::LogName::Unit { unit: unit.to_owned() };
+    assert!(!room(&settings, &environment).selects(&unit("safeguard-agent.service")));
+    assert!(room(&settings, &environment).selects(&unit("sshd.service")));
     assert!(room(&settings, &Environment::empty()).selects(&names("safeguard-x1")));
     let wild = Environment::empty().with("POD_NAMESPACE", "*").with("POD_NAME", "*");
     assert!(room(&settings, &wild).selects(&names("safeguard-x1")), "a glob is no name");

@@ -1,12 +1,14 @@
 use super::*;
-use safeguard_logs::{ContainerStatus, TargetStatus};
+use safeguard_logs::{ContainerKey, LogStatus, TargetStatus};
 
-fn container(pod: &str, uid: &str) -> ContainerStatus {
-    ContainerStatus {
-        namespace: "shop".to_owned(),
-        pod: pod.to_owned(),
-        pod_uid: uid.to_owned(),
-        container: "web".to_owned(),
+fn container(pod: &str, uid: &str) -> LogStatus {
+    LogStatus {
+        name: LogName::Container(ContainerKey {
+            namespace: "shop".to_owned(),
+            pod: pod.to_owned(),
+            uid: uid.to_owned(),
+            container: "web".to_owned(),
+        }),
         group: "/g".to_owned(),
         stream: "s".to_owned(),
         shipped: true,
@@ -26,12 +28,12 @@ fn container(pod: &str, uid: &str) -> ContainerStatus {
     }
 }
 
-fn status(containers: Vec<ContainerStatus>) -> Status {
-    let total = containers.iter().fold(Ledger::default(), |mut total, c| {
+fn status(logs: Vec<LogStatus>) -> Status {
+    let total = logs.iter().fold(Ledger::default(), |mut total, c| {
         total.add(&c.ledger);
         total
     });
-    Status { containers, total, checkpoint_age_ms: Some(1_500), ..Status::default() }
+    Status { logs, total, checkpoint_age_ms: Some(1_500), ..Status::default() }
 }
 
 #[test]

@@ -20,8 +20,8 @@ async fn lines_arrive_and_the_account_balances() {
     let json = node.logs_status("json");
     assert!(json.status.success());
     let status: Status = serde_json::from_slice(&json.stdout).unwrap();
-    assert_eq!(status.containers.len(), 1);
-    assert_eq!(status.containers[0].ledger.imbalance(), None);
+    assert_eq!(status.logs.len(), 1);
+    assert_eq!(status.logs[0].ledger.imbalance(), None);
     assert_eq!(status.total.imbalance(), None);
     assert_eq!(status.total.read.events, 100);
 

@@ -70,5 +70,5 @@ async fn a_reload_takes_what_it_can_and_names_the_rest() {
     let told = agent.says("some of them need a restart").await;
     assert_eq!(told["needs_a_restart"], "logs.gzip_level");
     let status: safeguard_agent::Status = serde_json::from_slice(&node.logs_status("json").stdout).unwrap();
-    assert!(status.containers.iter().all(|c| !c.shipped), "{:?}", status.containers);
+    assert!(status.logs.iter().all(|c| !c.shipped), "{:?}", status.logs);
 }

@@ -21,8 +21,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::dir::{Dir, Type};
+use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
+use nix::unistd::{Whence, lseek};
 
 /// What a directory entry or an opened file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,6 +272,20 @@ fn open_regular(
         return Err(HostError::not_regular(path, opened.kind));
     }
     Ok(file)
+}
+
+/// Where the next byte of a file is that was written, from `offset` on: what lies before is a hole, and reads as zeros. The
+/// end of the file if there is none.
+///
+/// # Errors
+/// Those of `lseek(2)`, except for there being no such byte.
+pub fn next_data(file: &File, offset: u64) -> std::io::Result<u64> {
+    let at = i64::try_from(offset).map_err(std::io::Error::other)?;
+    match lseek(file, at, Whence::SeekData) {
+        Ok(data) => u64::try_from(data).map_err(std::io::Error::other),
+        Err(Errno::ENXIO) => Ok(file.metadata()?.len()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 #[cfg(test)]

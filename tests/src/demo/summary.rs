@@ -58,7 +58,7 @@ impl Summary {
         problems.extend(agent.total.imbalance());
         for left in &agent.left {
             let why = left.error.as_deref().unwrap_or("no error");
-            problems.push(format!("{} of {} were left: {why}", bytes(left.behind_bytes), left.container));
+            problems.push(format!("{} of {} were left: {why}", bytes(left.behind_bytes), left.log));
         }
         if !agent.complete && agent.left.is_empty() {
             problems.push("the agent did not deliver everything in time".to_owned());

@@ -1,6 +1,6 @@
 //! The live table: what each container wrote, and what the agent says became of it.
 
-use safeguard_agent::{ContainerStatus, Status};
+use safeguard_agent::{LogName, LogStatus, Status};
 use tokio::time::Instant;
 
 use super::screen::Paint;
@@ -25,7 +25,7 @@ struct Row {
     name: ContainerName,
     written: u64,
     /// As the agent last said.
-    status: Option<ContainerStatus>,
+    status: Option<LogStatus>,
     /// Whether the agent still speaks of it.
     known: bool,
     error: Option<LastError>,
@@ -60,8 +60,8 @@ impl Table {
         let Some(status) = status else { return };
         let now = Instant::now();
         for row in &mut self.rows {
-            let found =
-                status.containers.iter().find(|c| c.pod_uid == row.name.uid && c.container == row.name.container);
+            let is_row = |name: &LogName| matches!(name, LogName::Container(key) if key.uid == row.name.uid && key.container == row.name.container);
+            let found = status.logs.iter().find(|log| is_row(&log.name));
             row.known = found.is_some();
             if let Some(found) = found {
                 row.note_error(error_of(found, &status), now);
@@ -70,9 +70,8 @@ impl Table {
         }
         self.rate = [self.rate[1], (now, status.total.delivered.events)];
         self.looks += 1;
-        for container in &status.containers {
-            let name = format!("{}/{}/{}", container.namespace, container.pod, container.container);
-            self.imbalances.extend(container.ledger.imbalance().map(|text| format!("{name}: {text}")));
+        for log in &status.logs {
+            self.imbalances.extend(log.ledger.imbalance().map(|text| format!("{}: {text}", log.name)));
         }
         self.imbalances.extend(status.total.imbalance());
         self.status = Some(status);
@@ -170,7 +169,7 @@ impl Row {
 }
 
 /// What keeps a container's lines from being read or delivered now.
-fn error_of<'a>(container: &'a ContainerStatus, status: &'a Status) -> Option<&'a str> {
+fn error_of<'a>(container: &'a LogStatus, status: &'a Status) -> Option<&'a str> {
     let target = status.targets.iter().find(|t| t.group == container.group && t.stream == container.stream);
     container.last_error.as_deref().or(target.and_then(|t| t.error.as_deref()))
 }

@@ -5,8 +5,10 @@
 //! They never contact anything.
 
 pub mod cloudwatch;
+pub mod journald;
 
 pub use cloudwatch::{
     CloudWatch, Counts, Credential, EventRef, Fault, Faults, GroupInfo, Op, OpCounts, Options, RejectIndexes,
     Rejections, RequestView, StoredEvent, StreamInfo, Tls,
 };
+pub use journald::{Journald, Shape};

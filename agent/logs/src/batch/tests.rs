@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::io::Read;
 
 fn source(file: FileNo, line: Range<u64>) -> Source<'static> {
-    Source { file, container: 0, line, pieces: None, carried: None }
+    Source { file, container: 0, line, pieces: None, carried: None, bytes: None }
 }
 
 fn open() -> OpenBatch {
@@ -34,7 +34,7 @@ fn push(
 
 #[test]
 fn a_json_event_is_what_container_insights_queries_expect() {
-    let wrapping = Wrapping::json(",\"stream\":\"stdout\",\"kubernetes\":{\"pod_name\":\"a\\\"b\"}");
+    let wrapping = Wrapping::json("log", ",\"stream\":\"stdout\",\"kubernetes\":{\"pod_name\":\"a\\\"b\"}");
     let mut batch = open();
     push(&mut batch, &wrapping, 1_795_419_842_123, "say \"hi\"\t\\", 0..50).unwrap();
     let sealed = batch.seal(&mut Compression::None, &Buffers::default());
@@ -50,7 +50,7 @@ fn a_json_event_is_what_container_insights_queries_expect() {
 
 #[test]
 fn marks_are_readable_in_both_formats() {
-    let json = Wrapping::json(",\"stream\":\"stdout\"");
+    let json = Wrapping::json("log", ",\"stream\":\"stdout\"");
     let raw = Wrapping::raw();
     let message = |wrapping: &Wrapping, mark: Mark<'_>| {
         let mut batch = open();
@@ -83,7 +83,7 @@ fn the_largest_event_fits_exactly() {
     assert_eq!(body["logEvents"][0]["message"].as_str().unwrap().len(), 1_048_550);
     assert!(raw.fitting(largest.as_bytes()) < largest.len(), "content leaves room for a mark");
     // aws/aws-for-fluent-bit#683: what grows by escaping is measured after it.
-    let json = Wrapping::json("");
+    let json = Wrapping::json("log", "");
     let quotes = "\"".repeat(600_000);
     let fits = json.fitting(quotes.as_bytes());
     assert!((523_000..524_288).contains(&fits), "{fits}");
@@ -145,7 +145,7 @@ proptest! {
         events in prop::collection::vec((0i64..200_000_000, "[a-z\"\\\\\u{0}-\u{1f}é]{0,40}", 1usize..6000, 0u32..4), 1..60),
         json in any::<bool>(), gzip in any::<bool>(),
     ) {
-        let wrapping = if json { Wrapping::json(",\"stream\":\"stderr\"") } else { Wrapping::raw() };
+        let wrapping = if json { Wrapping::json("log", ",\"stream\":\"stderr\"") } else { Wrapping::raw() };
         let mut compression = if gzip { Compression::gzip(1) } else { Compression::None };
         let mut sent = Vec::new();
         let mut claimed: std::collections::HashMap<FileNo, Ranges> = Default::default();

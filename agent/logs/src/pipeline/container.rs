@@ -1,26 +1,28 @@
-//! One container: where its lines go, its files, and its account.
+//! One log, of a container, of a plain file, or of a unit of the journal: where its lines go, its files, and its account.
 
 use std::collections::BTreeSet;
 
 use tokio::time::Instant;
 
+use crate::Target;
 use crate::TargetNo;
 use crate::batch::Wrapping;
-use crate::discover::{ContainerDir, ContainerKey};
+use crate::discover::{ContainerKey, LogName, Origin, unit_name};
 use crate::ledger::Ledger;
+use crate::multiline::Multiline;
 use crate::parse::Stream;
 use crate::settings::{Format, Settings};
-use crate::status::ContainerStatus;
-use crate::{ContainerNames, Target};
+use crate::status::LogStatus;
 
 use super::batcher::Batcher;
 use super::files::LogFile;
 
 #[derive(Debug)]
 pub(super) struct Container {
-    pub(super) dir: ContainerDir,
-    pub(super) key: ContainerKey,
+    pub(super) origin: Origin,
+    pub(super) name: LogName,
     pub(super) shipped: bool,
+    pub(super) multiline: Multiline,
     pub(super) target: TargetNo,
     pub(super) wrappings: [Wrapping; 2],
     pub(super) files: Vec<LogFile>,
@@ -29,61 +31,70 @@ pub(super) struct Container {
     pub(super) gone_since: Option<Instant>,
     /// It is in the queue of containers that have something to read.
     pub(super) queued: bool,
+    /// When an event was last made of it; for logs without files.
+    pub(super) active_at: Instant,
     pub(super) last_error: Option<String>,
     /// Names that were complained about: once each.
     pub(super) refused: BTreeSet<Vec<u8>>,
 }
 
 impl Container {
-    pub(super) fn new(dir: ContainerDir, key: ContainerKey, settings: &Settings, batcher: &mut Batcher) -> Self {
-        let names = ContainerNames { namespace: &key.namespace, pod: &key.pod, container: &key.container };
-        let (group, stream) = settings.destination(&names);
-        Self {
-            shipped: settings.selects(&names),
+    /// `None` if the directory is not that of a pod's container.
+    pub(super) fn new(origin: Origin, settings: &Settings, batcher: &mut Batcher, now: Instant) -> Option<Self> {
+        let name = match &origin {
+            Origin::Container(dir) => LogName::Container(dir.key()?),
+            Origin::Plain(log) => log.name(),
+            Origin::Unit(unit) => unit_name(unit),
+        };
+        let (group, stream) = settings.destination(&name);
+        Some(Self {
+            shipped: settings.selects(&name),
+            multiline: settings.multiline(&name),
             target: batcher.target(Target { group, stream }),
-            wrappings: [Stream::Stdout, Stream::Stderr].map(|stream| wrapping(settings.format, stream, &key)),
-            dir,
-            key,
+            wrappings: [Stream::Stdout, Stream::Stderr].map(|stream| wrapping(settings.format, stream, &name)),
+            origin,
+            name,
             files: Vec::new(),
             ledger: Ledger::default(),
             gone_since: None,
             queued: false,
+            active_at: now,
             last_error: None,
             refused: BTreeSet::new(),
-        }
+        })
     }
 
-    /// Whether include and exclude let it be shipped.
+    /// Takes over settings that may change while the agent runs.
     pub(super) fn choose(&mut self, settings: &Settings) {
-        let key = &self.key;
-        let names = ContainerNames { namespace: &key.namespace, pod: &key.pod, container: &key.container };
-        self.shipped = settings.selects(&names);
+        self.shipped = settings.selects(&self.name);
+        self.multiline = settings.multiline(&self.name);
     }
 
     /// Notes what went wrong, and says so when it is news.
     pub(super) fn complain(&mut self, error: String) {
         if self.last_error.as_ref() != Some(&error) {
-            let ContainerKey { namespace, pod, container, .. } = &self.key;
-            tracing::warn!(namespace, pod, container, error, "A log file cannot be read.");
+            tracing::warn!(log = %self.name, error, "A log file cannot be read.");
             self.last_error = Some(error);
         }
     }
 
     /// Bytes that are known and not settled.
     pub(super) fn behind(&self) -> u64 {
-        if self.shipped { self.files.iter().map(LogFile::behind).sum() } else { 0 }
+        match self.origin {
+            _ if !self.shipped => 0,
+            // What is not read of the journal is nobody's yet.
+            Origin::Unit(_) => self.ledger.in_flight.bytes,
+            _ => self.files.iter().map(LogFile::behind).sum(),
+        }
     }
 
-    pub(super) fn status(&mut self, target: &Target) -> ContainerStatus {
+    pub(super) fn status(&mut self, target: &Target) -> LogStatus {
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let shipped = self.shipped;
         let behind = self.files.iter_mut().filter(|f| shipped && f.behind() > 0);
         let oldest = behind.filter_map(LogFile::oldest_unsettled_ms).min();
-        ContainerStatus {
-            namespace: self.key.namespace.clone(),
-            pod: self.key.pod.clone(),
-            pod_uid: self.key.uid.clone(),
-            container: self.key.container.clone(),
+        LogStatus {
+            name: self.name.clone(),
             group: target.group.clone(),
             stream: target.stream.clone(),
             shipped: self.shipped,
@@ -99,18 +110,22 @@ impl Container {
 }
 
 /// What stands around a line. The member names are those of Container Insights' Fluent Bit configuration, which its sample
-/// queries and dashboards use.
-fn wrapping(format: Format, stream: Stream, key: &ContainerKey) -> Wrapping {
-    if format == Format::Raw {
-        return Wrapping::raw();
-    }
+/// queries and dashboards use. Entries of the journal differ from one to the next: theirs is made with each.
+fn wrapping(format: Format, stream: Stream, name: &LogName) -> Wrapping {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
-    Wrapping::json(&format!(
-        ",\"stream\":\"{}\",\"kubernetes\":{{\"namespace_name\":{},\"pod_name\":{},\"container_name\":{},\"pod_id\":{}}}",
-        stream.name(),
-        quoted(&key.namespace),
-        quoted(&key.pod),
-        quoted(&key.container),
-        quoted(&key.uid),
-    ))
+    match (format, name) {
+        (Format::Raw, _) | (_, LogName::Unit { .. }) => Wrapping::raw(),
+        (Format::Json, LogName::Container(ContainerKey { namespace, pod, uid, container })) => Wrapping::json(
+            "log",
+            &format!(
+                ",\"stream\":\"{}\",\"kubernetes\":{{\"namespace_name\":{},\"pod_name\":{},\"container_name\":{},\"pod_id\":{}}}",
+                stream.name(),
+                quoted(namespace),
+                quoted(pod),
+                quoted(container),
+                quoted(uid),
+            ),
+        ),
+        (Format::Json, LogName::File { path }) => Wrapping::json("log", &format!(",\"file\":{}", quoted(path))),
+    }
 }

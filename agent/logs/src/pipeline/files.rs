@@ -8,12 +8,12 @@ use std::ffi::OsString;
 use safeguard_host::{Attributes, FileId, HostDir, HostError};
 use tokio::time::Instant;
 
-use crate::checkpoint::FileRecord;
+use crate::checkpoint::{FileRecord, Owner};
 use crate::discover::{Found, Place};
 use crate::parse::TimestampCache;
 use crate::ranges::Ranges;
-use crate::source::{Head, Source};
-use crate::tail::Tail;
+use crate::source::{Head, Mark, Source};
+use crate::tail::{Syntax, Tail};
 use crate::{ContainerNo, FileNo};
 
 /// Bytes of a head that tell two files of a container apart by themselves: a timestamp in nanoseconds and what follows it.
@@ -26,11 +26,16 @@ pub(super) struct LogFile {
     pub(super) container: ContainerNo,
     pub(super) name: OsString,
     pub(super) place: Place,
+    pub(super) syntax: Syntax,
     /// `None` once the inode is known to belong to another file.
-    id: Option<FileId>,
-    /// The same file as the kubelet compressed it.
-    gzip_id: Option<FileId>,
+    pub(super) id: Option<FileId>,
+    /// The same file as it was compressed.
+    pub(super) gzip_id: Option<FileId>,
     pub(super) head: Head,
+    /// What was read last of a plain file: heads of plain files may be alike.
+    pub(super) mark: Option<Mark>,
+    /// Its inode was cut: what it held may live on in a copy (logrotate's `copytruncate`).
+    pub(super) cut: bool,
     /// Whether the head was compared since the file was opened, renamed or resized.
     verified: bool,
     pub(super) source: Option<Source>,
@@ -63,6 +68,7 @@ impl LogFile {
         container: ContainerNo,
         record: &FileRecord,
         place: Place,
+        syntax: Syntax,
         now: Instant,
     ) -> Self {
         use std::os::unix::ffi::OsStringExt;
@@ -71,9 +77,12 @@ impl LogFile {
             container,
             name: OsString::from_vec(record.name.clone()),
             place,
+            syntax,
             id: Some(FileId { device: record.device, inode: record.inode }),
             gzip_id: None,
             head: record.head,
+            mark: record.mark,
+            cut: false,
             verified: false,
             source: None,
             tail: Tail::resume(&record.settled),
@@ -92,15 +101,26 @@ impl LogFile {
         }
     }
 
-    fn new(number: FileNo, container: ContainerNo, found: &Found, head: Head, source: Source, now: Instant) -> Self {
+    pub(super) fn new(
+        number: FileNo,
+        container: ContainerNo,
+        syntax: Syntax,
+        found: &Found,
+        head: Head,
+        source: Source,
+        now: Instant,
+    ) -> Self {
         Self {
             number,
             container,
             name: found.name.clone(),
             place: found.place.clone(),
+            syntax,
             id: (!found.place.gzip).then_some(found.attributes.id),
             gzip_id: found.place.gzip.then_some(found.attributes.id),
             head,
+            mark: None,
+            cut: false,
             verified: true,
             source: Some(source),
             tail: Tail::default(),
@@ -120,16 +140,16 @@ impl LogFile {
     }
 
     /// What the checkpoint remembers of it.
-    pub(super) fn record(&self, pod: &[u8], container: &[u8]) -> FileRecord {
+    pub(super) fn record(&self, owner: Owner) -> FileRecord {
         use std::os::unix::ffi::OsStrExt;
         let id = self.id.unwrap_or(FileId { device: 0, inode: 0 });
         FileRecord {
-            pod: pod.to_vec(),
-            container: container.to_vec(),
+            owner,
             name: self.name.as_bytes().to_vec(),
             device: id.device,
             inode: id.inode,
             head: self.head,
+            mark: self.mark,
             size: self.size,
             settled: self.settled.clone(),
         }
@@ -142,7 +162,9 @@ impl LogFile {
 
     /// The time of the first line that is not settled, as the file says it.
     pub(super) fn oldest_unsettled_ms(&mut self) -> Option<i64> {
-        if let Some(source @ Source::Plain(_)) = &mut self.source {
+        if let Some(source @ Source::Plain(_)) = &mut self.source
+            && self.syntax == Syntax::Cri
+        {
             // Longer than any timestamp.
             let mut start = [0; 40];
             let len = source.read_at(&mut start, self.settled.low_water()).ok()?;
@@ -201,11 +223,18 @@ impl LogFile {
         };
         let attributes = Attributes::of(file)?;
         self.pinned = if attributes.links == 0 { attributes.allocated } else { 0 };
-        if attributes.size < self.tail.position() || attributes.size < self.size {
+        let head = u64::from(self.head.len);
+        if attributes.size < self.tail.position() || attributes.size < self.size || attributes.size < head {
             return Ok(Look::Cut);
         }
         if attributes.size > u64::from(self.head.len) {
             self.learn_head();
+        }
+        if self.syntax == Syntax::Plain {
+            if attributes.size > self.size && self.was_rewritten()? {
+                return Ok(Look::Cut);
+            }
+            self.learn_mark()?;
         }
         let grew = attributes.size > self.size;
         self.size = attributes.size;
@@ -216,8 +245,49 @@ impl LogFile {
         Ok(if self.has_unread() { Look::Grew } else { Look::Same })
     }
 
+    /// Whether something else stands where we have read: the file was cut and has grown past that place since.
+    fn was_rewritten(&mut self) -> std::io::Result<bool> {
+        let Some(source) = &mut self.source else { return Ok(false) };
+        match self.mark {
+            Some(mark) => Ok(source.mark(mark.at)?.is_none_or(|now| now != mark)),
+            None => Ok(self.head.len > 0 && !self.head.matches(&source.head()?)),
+        }
+    }
+
+    /// Notes what stands before the last byte that is settled.
+    fn learn_mark(&mut self) -> std::io::Result<()> {
+        let at = self.settled.low_water();
+        if at > self.mark.map_or(0, |mark| mark.at)
+            && let Some(source) = &mut self.source
+        {
+            self.mark = source.mark(at)?.or(self.mark);
+        }
+        Ok(())
+    }
+
+    /// The file's inode was cut, and something new begins in it: this becomes the new file, and what was is returned. It has
+    /// no source until the copy that logrotate made is found.
+    pub(super) fn split_off(&mut self, number: FileNo, now: Instant) -> std::io::Result<Self> {
+        let found = Found { name: self.name.clone(), place: self.place.clone(), attributes: self.attributes()? };
+        let mut source = self.source.take().expect("only an open file is seen to be cut");
+        let head = Head::of(&source.head()?);
+        let new = Self::new(number, self.container, self.syntax, &found, head, source, now);
+        let mut old = std::mem::replace(self, new);
+        (old.id, old.cut, old.listed, old.missing_since, old.pinned) = (None, true, false, now, 0);
+        // Older than what is written now, younger than what was rotated before.
+        old.place.rotation = vec![0xff];
+        Ok(old)
+    }
+
+    fn attributes(&self) -> std::io::Result<Attributes> {
+        match &self.source {
+            Some(Source::Plain(file)) => Attributes::of(file),
+            _ => Err(std::io::Error::other("the file is not open")),
+        }
+    }
+
     /// Takes more of the head in while the file is shorter than that.
-    fn learn_head(&mut self) {
+    pub(super) fn learn_head(&mut self) {
         if usize::from(self.head.len) >= crate::source::HEAD {
             return;
         }
@@ -355,7 +425,7 @@ fn open(
     let Some(index) = index else {
         let number = *next;
         *next += 1;
-        files.push(LogFile::new(number, container, item, Head::of(&start), source, now));
+        files.push(LogFile::new(number, container, Syntax::Cri, item, Head::of(&start), source, now));
         return Ok(());
     };
     let known = &mut files[index];

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::save::Saver;
 use super::{Channels, Pipeline, Request, milliseconds};
-use crate::checkpoint::{Checkpoints, LoadError};
+use crate::checkpoint::{Checkpoints, LoadError, Records};
 use crate::settings::Settings;
 use crate::ship::{self, LogsApi};
 use crate::status::Status;
@@ -73,7 +73,7 @@ impl Logs {
             Err(error @ LoadError::Later { .. }) => return Err(StartError::Checkpoint(error.to_string())),
             Err(error) => {
                 tracing::error!(%error, "Starting without a checkpoint.");
-                (Vec::new(), Some(error.to_string()))
+                (Records::default(), Some(error.to_string()))
             }
         };
         let (requests, requests_in) = unbounded_channel();
@@ -97,7 +97,7 @@ impl Logs {
                 let (watch, news) = Watch::new();
                 let saver = Saver::new(checkpoints, load_error);
                 let mut pipeline = Pipeline::new(settings, host, now_ms, commands, watch, saver, beat);
-                pipeline.remember(&records);
+                pipeline.remember(records);
                 pipeline.run(Channels { requests: requests_in, outcomes: outcomes_in, news }).await;
             });
         };

@@ -10,7 +10,7 @@ use super::sink::FileSink;
 use super::{Batcher, Pipeline, TICK};
 use crate::ContainerNo;
 use crate::source::Source;
-use crate::tail::{Turn, Window};
+use crate::tail::{Syntax, Turn, Waiting, Window};
 
 /// Chunks that a container may read before the next one has its turn: about one batch.
 const CHUNKS: usize = 4;
@@ -62,15 +62,17 @@ impl Pipeline {
             if !container.shipped {
                 continue;
             }
-            let known = container.files.len();
-            for index in 0..known {
-                let file = &mut container.files[index];
-                if file.source.is_none() {
-                    continue;
-                }
-                if file.next_look <= due {
-                    let unread =
-                        look_at(file, &mut container.ledger, &mut self.next_file, &mut container.last_error, now);
+            let mut known = container.files.len();
+            let mut index = 0;
+            while index < known {
+                if container.files[index].source.is_some() && container.files[index].next_look <= due {
+                    let unread = look_at(container, index, &mut self.next_file, now);
+                    if container.files.len() > known {
+                        // What was in the file is another file now, in front of it; its copy has to be found.
+                        (known, index) = (known + 1, index + 1);
+                        self.next_rescan = now;
+                    }
+                    let file = &mut container.files[index];
                     let grew = file.grew_at == now;
                     file.look_every = if grew { 50 } else { (file.look_every * 2).clamp(50, LOOK_AT_LEAST_EVERY) };
                     // On a grid, so that many idle files cost one wake-up.
@@ -82,7 +84,10 @@ impl Pipeline {
                         ready.push(*number);
                     }
                 }
-                next = next.min(file.next_look);
+                if container.files[index].source.is_some() {
+                    next = next.min(container.files[index].next_look);
+                }
+                index += 1;
             }
         }
         self.next_look = next.max(now + TICK / 5);
@@ -98,6 +103,7 @@ impl Pipeline {
         for number in std::mem::take(&mut self.blocked) {
             self.queue(number);
         }
+        self.journal.unblock();
     }
 
     /// Gives each container that may have something to read a turn.
@@ -134,13 +140,18 @@ impl Pipeline {
             now_ms: (self.now_ms)(),
             draining: self.draining.is_some(),
         };
-        for index in 0..container.files.len() {
-            let successor = container.files.iter().skip(index + 1).any(|f| f.source.is_some() && f.size > 0);
-            let file = &mut container.files[index];
+        let mut at = 0;
+        while at < container.files.len() {
+            let known = container.files.len();
+            let successor = container.files.iter().skip(at + 1).any(|f| f.source.is_some() && f.size > 0);
+            let file = &container.files[at];
             if successor && file.source.is_some() && !file.finished {
                 // The runtime may have written to it since it was looked at: a line that rotation cut begins at its end.
-                look_at(file, &mut container.ledger, &mut self.next_file, &mut container.last_error, now);
+                look_at(container, at, &mut self.next_file, now);
             }
+            at += container.files.len() - known;
+            let index = at;
+            at += 1;
             let until = self.draining.as_ref().and_then(|d| d.until.get(&container.files[index].number).copied());
             let file = &container.files[index];
             if file.source.is_none() {
@@ -196,26 +207,32 @@ impl Pipeline {
     }
 }
 
-/// Looks at one file. `true` if there may be something to read.
-fn look_at(
-    file: &mut LogFile,
-    ledger: &mut crate::Ledger,
-    next_file: &mut crate::FileNo,
-    last_error: &mut Option<String>,
-    now: Instant,
-) -> bool {
+/// Looks at one file. `true` if there may be something to read. A plain file that was cut becomes two: what it was, in front
+/// of what it is.
+pub(super) fn look_at(container: &mut Container, index: usize, next_file: &mut crate::FileNo, now: Instant) -> bool {
+    let Container { files, ledger, last_error, .. } = container;
+    let file = &mut files[index];
     match file.look(now) {
         Ok(Look::Same) => false,
         Ok(Look::Grew) => true,
         Ok(Look::Cut) => {
+            let number = *next_file;
+            *next_file += 1;
+            if file.syntax == Syntax::Plain {
+                return match file.split_off(number, now) {
+                    Ok(old) => {
+                        files.insert(index, old);
+                        true
+                    }
+                    Err(_) => false,
+                };
+            }
             let lost = file.unread() + file.tail.waiting_bytes();
             ledger.abandoned_bytes += lost;
             let name = file.name.to_string_lossy().into_owned();
             let message = format!("{name} was cut short; {lost} bytes that had not been read are gone");
             tracing::warn!(file = name, abandoned_bytes = lost, "A log file was cut short. It is read from its start.");
             *last_error = Some(message);
-            let number = *next_file;
-            *next_file += 1;
             file.start_over(number, now).is_ok()
         }
         Err(error) => {
@@ -292,6 +309,9 @@ impl Reader<'_> {
             file: file.number,
             format: self.settings.format,
             oversize: self.settings.oversize,
+            syntax: file.syntax,
+            multiline: &container.multiline,
+            now: self.now,
             now_ms: self.now_ms,
             scratch: self.scratch,
         };
@@ -316,9 +336,11 @@ impl Reader<'_> {
         let superseded = successor.is_some_and(|s| follows(&container.files[s])) || file.finished;
         let nameless = !file.listed;
         if !superseded && !nameless {
-            if file.tail.has_partial() && quiet >= self.settings.partial_period {
-                let turn =
-                    self.with(container, index, |tail, source, window, sink| tail.flush(source, window, sink))?;
+            if file.tail.has_partial() {
+                let waiting = Waiting { pieces: self.settings.partial_period, lines: self.settings.multiline.period };
+                let turn = self.with(container, index, |tail, source, window, sink| {
+                    tail.flush_late(&waiting, source, window, sink)
+                })?;
                 return Ok(if turn == Some(Turn::Blocked) { End::Blocked } else { End::Open });
             }
             return Ok(End::Open);

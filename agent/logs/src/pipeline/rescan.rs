@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
 use safeguard_host::HostDir;
@@ -10,11 +11,18 @@ use tokio::time::Instant;
 use super::Pipeline;
 use super::container::Container;
 use super::files::reconcile;
+use super::plain::reconcile_plain;
+use super::read::look_at;
 use crate::ContainerNo;
-use crate::discover::{ContainerDir, containers, containers_of, list};
+use crate::discover::{
+    ContainerDir, Found, Origin, PathGlob, PlainLog, containers, containers_of, directories, list, list_plain,
+};
 
 /// Without inotify, directories are listed this often.
 const WITHOUT_INOTIFY: Duration = Duration::from_secs(1);
+
+/// A copy that logrotate makes is looked at again after this long.
+const COPYING: Duration = Duration::from_millis(200);
 
 /// A container that is gone stays in the status for this long.
 const GONE: Duration = Duration::from_secs(600);
@@ -25,12 +33,19 @@ impl Pipeline {
         if now >= self.next_rescan {
             self.dirty.clear();
             self.list_everything(now);
+            self.list_plain_files(now);
+            self.list_journals(now);
             let every = if self.watch.is_live() { self.settings.rescan_interval } else { WITHOUT_INOTIFY };
-            self.next_rescan = now + every;
+            self.next_rescan = now + if std::mem::take(&mut self.rescan_soon) { COPYING } else { every };
             self.forget(now);
             self.unpin();
         } else if !self.dirty.is_empty() {
-            let dirty = std::mem::take(&mut self.dirty);
+            let mut dirty = std::mem::take(&mut self.dirty);
+            let pods_dir = self.host.locate(&self.settings.pods_dir);
+            let others = dirty.extract_if(.., |dir| !dir.starts_with(&pods_dir)).collect::<Vec<_>>();
+            for dir in others {
+                self.list_other(&dir, now);
+            }
             let Ok(pods) = self.host.dir(&self.settings.pods_dir) else { return };
             for dir in dirty {
                 self.list_changed(&pods, &dir, now);
@@ -58,9 +73,127 @@ impl Pipeline {
         for dir in dirs {
             seen.extend(self.list_container(&pods, &dir, now));
         }
-        let gone: Vec<_> = self.containers.keys().filter(|n| !seen.contains(n)).copied().collect();
-        for number in gone {
+        let of_pod = |c: &Container| matches!(c.origin, Origin::Container(_));
+        let gone = self.containers.iter().filter(|(n, c)| of_pod(c) && !seen.contains(n)).map(|(n, _)| *n);
+        for number in gone.collect::<Vec<_>>() {
             self.is_gone(number, now);
+        }
+    }
+
+    /// Lists every directory that may hold a plain file.
+    fn list_plain_files(&mut self, now: Instant) {
+        let mut seen = HashSet::new();
+        let mut errors = Vec::new();
+        for (dir, globs) in directories(&self.settings.files.paths, &self.host) {
+            match globs.and_then(|globs| self.list_plain_dir(&dir, &globs, now)) {
+                Ok(logs) => seen.extend(logs),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => {
+                    errors.push(error.to_string());
+                    // Not seen is not gone.
+                    seen.extend(self.plain_logs_in(&dir));
+                }
+            }
+        }
+        if errors != self.listing_errors {
+            errors.iter().for_each(|error| tracing::warn!(error, "A directory of log files cannot be listed."));
+            self.listing_errors = errors;
+        }
+        let is_plain = |c: &Container| matches!(c.origin, Origin::Plain(_));
+        let gone = self.containers.iter().filter(|(n, c)| is_plain(c) && !seen.contains(n)).map(|(n, _)| *n);
+        for number in gone.collect::<Vec<_>>() {
+            self.is_gone(number, now);
+        }
+    }
+
+    /// The logs that are known of a directory. Those of one that cannot be listed are kept as they are.
+    fn plain_logs_in(&self, dir: &Path) -> Vec<ContainerNo> {
+        let inside = |c: &Container| matches!(&c.origin, Origin::Plain(log) if log.dir == dir);
+        self.containers.iter().filter(|(_, c)| inside(c)).map(|(n, _)| *n).collect()
+    }
+
+    /// Lists one directory of plain files. Returns the logs that are there.
+    fn list_plain_dir(
+        &mut self,
+        path: &Path,
+        globs: &[PathGlob],
+        now: Instant,
+    ) -> Result<Vec<ContainerNo>, safeguard_host::HostError> {
+        // First the watch, then the listing: what appears between them is announced.
+        self.watch.add(&self.host.locate(path));
+        let dir = self.host.dir(path)?;
+        let listing = list_plain(path, &dir, globs, &self.settings.files.exclude)?;
+        let mut logs = Vec::new();
+        for (name, kind) in &listing.refused {
+            let log = PlainLog { dir: path.to_owned(), base: name.clone() };
+            let Some(number) = self.container(&Origin::Plain(log)) else { continue };
+            logs.push(number);
+            if let Some(log) = self.containers.get_mut(&number) {
+                let path = dir.path().join(name);
+                log.complain(format!("{} is not a regular file ({kind:?}); it is not read", path.display()));
+            }
+        }
+        for (base, found) in listing.logs {
+            let Some(number) = self.container(&Origin::Plain(PlainLog { dir: path.to_owned(), base })) else {
+                continue;
+            };
+            logs.push(number);
+            self.reconcile_plain_log(number, &dir, &found, now);
+        }
+        Ok(logs)
+    }
+
+    fn reconcile_plain_log(&mut self, number: ContainerNo, dir: &HostDir, found: &[Found], now: Instant) {
+        let Some(log) = self.containers.get_mut(&number) else { return };
+        log.gone_since = None;
+        if !log.shipped {
+            for file in &mut log.files {
+                file.close();
+                file.missing_since = now;
+            }
+            return;
+        }
+        // A file that was cut is another one from now on, and what it was may be in the listing under another name.
+        let mut index = 0;
+        while index < log.files.len() {
+            let known = log.files.len();
+            look_at(log, index, &mut self.next_file, now);
+            index += 1 + log.files.len() - known;
+        }
+        let mut complaints = Vec::new();
+        let known = log.files.len();
+        let again =
+            reconcile_plain(&mut log.files, dir, found, number, &mut self.next_file, now, |e| complaints.push(e));
+        if complaints.is_empty() {
+            log.last_error = None;
+        }
+        let is_new = log.files.len() > known;
+        complaints.into_iter().for_each(|error| log.complain(error));
+        if again {
+            self.next_rescan = self.next_rescan.min(now + COPYING);
+            self.rescan_soon = true;
+        }
+        if is_new {
+            self.saver.changed();
+        }
+        self.next_look = now;
+    }
+
+    /// Lists a directory outside those of pods that an event named.
+    fn list_other(&mut self, location: &Path, now: Instant) {
+        let dirs = directories(&self.settings.files.paths, &self.host);
+        let mut known = false;
+        for (dir, globs) in dirs {
+            if self.host.locate(&dir) == location
+                && let Ok(globs) = globs
+            {
+                known = true;
+                // The next full listing says what went wrong.
+                drop(self.list_plain_dir(&dir, &globs, now));
+            }
+        }
+        if !known {
+            self.list_journals(now);
         }
     }
 
@@ -82,7 +215,7 @@ impl Pipeline {
             [pod, container] => {
                 let dir = ContainerDir { pod: pod.to_owned(), container: container.to_owned() };
                 if self.list_container(pods, &dir, now).is_none()
-                    && let Some(number) = self.by_dir.get(&dir).copied()
+                    && let Some(number) = self.by_origin.get(&Origin::Container(dir)).copied()
                 {
                     self.is_gone(number, now);
                 }
@@ -101,7 +234,7 @@ impl Pipeline {
 
     /// Lists a container's directory. `None` if it is gone or is not one.
     fn list_container(&mut self, pods: &HostDir, dir: &ContainerDir, now: Instant) -> Option<ContainerNo> {
-        let number = self.container(dir)?;
+        let number = self.container(&Origin::Container(dir.clone()))?;
         let location = self.host.locate(&self.settings.pods_dir).join(&dir.pod);
         let container = self.containers.get_mut(&number)?;
         container.gone_since = None;
@@ -159,9 +292,18 @@ impl Pipeline {
         if container.gone_since.is_none() {
             container.gone_since = Some(now);
             self.next_look = now;
-            let location = self.host.locate(&self.settings.pods_dir).join(&container.dir.pod);
-            self.watch.forget(&location.join(&container.dir.container));
-            self.watch.forget(&location);
+            match &container.origin {
+                Origin::Container(dir) => {
+                    let location = self.host.locate(&self.settings.pods_dir).join(&dir.pod);
+                    self.watch.forget(&location.join(&dir.container));
+                    self.watch.forget(&location);
+                }
+                // A directory that is made again is another one.
+                Origin::Plain(log) if self.host.dir(&log.dir).is_err() => {
+                    self.watch.forget(&self.host.locate(&log.dir));
+                }
+                Origin::Plain(_) | Origin::Unit(_) => {}
+            }
         }
     }
 
@@ -169,9 +311,8 @@ impl Pipeline {
     fn forget(&mut self, now: Instant) {
         if self.missing_pods_dir.is_some() {
             // Not seen is not gone.
-            let files = self.containers.values_mut().flat_map(|c| &mut c.files);
-            files.for_each(|f| f.missing_since = now);
-            return;
+            let of_pods = self.containers.values_mut().filter(|c| matches!(c.origin, Origin::Container(_)));
+            of_pods.flat_map(|c| &mut c.files).for_each(|f| f.missing_since = now);
         }
         let mut done = Vec::new();
         for (number, container) in &mut self.containers {
@@ -190,14 +331,18 @@ impl Pipeline {
                 container.complain(format!("{lost} bytes were deleted before they were read"));
                 self.saver.changed();
             }
-            let gone = container.gone_since.is_some_and(|since| now.duration_since(since) >= GONE);
+            let quiet = matches!(container.origin, Origin::Unit(_)) && now.duration_since(container.active_at) >= GONE;
+            let gone = quiet || container.gone_since.is_some_and(|since| now.duration_since(since) >= GONE);
             if gone && container.files.is_empty() && container.ledger.in_flight.events == 0 {
                 done.push(*number);
             }
         }
+        if !done.is_empty() {
+            self.journal.forget_units();
+        }
         for number in done {
             if let Some(container) = self.containers.remove(&number) {
-                self.by_dir.remove(&container.dir);
+                self.by_origin.remove(&container.origin);
                 self.past.add(&container.ledger);
                 self.saver.changed();
             }
@@ -212,13 +357,11 @@ impl Pipeline {
         while pinned > self.settings.pinned_bytes {
             let pinned_most = |c: &Container| c.files.iter().map(|f| f.pinned).max();
             let Some(container) = self.containers.values_mut().max_by_key(|c| pinned_most(c)) else { return };
-            let Container { ledger, key, files, .. } = container;
+            let Container { ledger, name, files, .. } = container;
             let Some(file) = files.iter_mut().max_by_key(|f| f.pinned) else { return };
             let unread = file.unread() + file.tail.waiting_bytes();
             tracing::error!(
-                namespace = key.namespace,
-                pod = key.pod,
-                container = key.container,
+                log = %name,
                 abandoned_bytes = unread,
                 "Deleted log files hold more disk space than `logs.pinned_bytes` allows; the largest is given up."
             );

@@ -8,8 +8,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::container::Container;
+use super::journal::Journal;
 use crate::ContainerNo;
-use crate::checkpoint::{Checkpoints, FileRecord, SaveError, encode};
+use crate::checkpoint::{Checkpoints, Owner, Records, SaveError, encode};
+use crate::discover::Origin;
 
 /// After this many bytes were settled, a checkpoint is due at a fifth of the interval: a busy node would otherwise
 /// deliver more again after a crash than was in flight.
@@ -86,6 +88,7 @@ impl Saver {
         now: Instant,
         interval: Duration,
         containers: &HashMap<ContainerNo, Container>,
+        journal: &Journal,
     ) {
         if let Some(running) = self.running.take_if(|r| r.is_finished()) {
             self.note(running.await, now);
@@ -96,18 +99,18 @@ impl Saver {
         self.begun_at = Some(now);
         self.changed = false;
         self.settled_bytes = 0;
-        let bytes = encode(&records(containers));
+        let bytes = encode(&records(containers, journal));
         let checkpoints = self.checkpoints.clone();
         self.running = Some(tokio::task::spawn_blocking(move || checkpoints.save(&bytes)));
     }
 
     /// Writes the last one and waits for it.
-    pub(super) async fn save_last(&mut self, containers: &HashMap<ContainerNo, Container>) {
+    pub(super) async fn save_last(&mut self, containers: &HashMap<ContainerNo, Container>, journal: &Journal) {
         if let Some(running) = self.running.take() {
             let result = running.await;
             self.note(result, Instant::now());
         }
-        let bytes = encode(&records(containers));
+        let bytes = encode(&records(containers, journal));
         let result = self.checkpoints.save(&bytes);
         self.note(Ok(result), Instant::now());
     }
@@ -134,10 +137,20 @@ impl Saver {
 }
 
 /// What is remembered of every file.
-fn records(containers: &HashMap<ContainerNo, Container>) -> Vec<FileRecord> {
-    let of = |c: &Container| {
-        let (pod, container) = (c.dir.pod.as_bytes(), c.dir.container.as_bytes());
-        c.files.iter().map(|f| f.record(pod, container)).collect::<Vec<_>>()
-    };
-    containers.values().flat_map(of).collect()
+fn records(containers: &HashMap<ContainerNo, Container>, journal: &Journal) -> Records {
+    let mut records = Records { files: Vec::new(), journals: journal.records() };
+    for container in containers.values() {
+        let owner = match &container.origin {
+            Origin::Container(dir) => {
+                Owner::Container { pod: dir.pod.as_bytes().to_vec(), container: dir.container.as_bytes().to_vec() }
+            }
+            Origin::Plain(log) => {
+                let dir = log.dir.as_os_str().as_bytes().to_vec();
+                Owner::Plain { dir, base: log.base.as_bytes().to_vec() }
+            }
+            Origin::Unit(_) => continue,
+        };
+        records.files.extend(container.files.iter().map(|f| f.record(owner.clone())));
+    }
+    records
 }

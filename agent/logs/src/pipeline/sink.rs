@@ -5,11 +5,14 @@ use std::ops::Range;
 use crate::batch::{Event, Mark, Source, Wrapping};
 use crate::ledger::{Count, Ledger, Reason};
 use crate::limits;
+use crate::multiline::Multiline;
 use crate::parse::Stream;
 use crate::ranges::Ranges;
 use crate::settings::{Format, Oversize};
-use crate::tail::{Blocked, Record, Sink};
+use crate::tail::{Blocked, Record, Sink, Syntax};
 use crate::{ContainerNo, FileNo, TargetNo};
+
+use tokio::time::Instant;
 
 use super::batcher::Batcher;
 
@@ -25,6 +28,9 @@ pub(super) struct FileSink<'a> {
     pub(super) file: FileNo,
     pub(super) format: Format,
     pub(super) oversize: Oversize,
+    pub(super) syntax: Syntax,
+    pub(super) multiline: &'a Multiline,
+    pub(super) now: Instant,
     pub(super) now_ms: i64,
     /// Space for content that has to be repaired.
     pub(super) scratch: &'a mut Vec<u8>,
@@ -36,8 +42,8 @@ impl FileSink<'_> {
     }
 
     /// Settles a line of which no event is made.
-    fn settle(&mut self, line: Range<u64>, reason: Reason) {
-        let count = Count::new(1, line.end - line.start);
+    pub(super) fn settle(&mut self, line: Range<u64>, bytes: u64, reason: Reason) {
+        let count = Count::new(1, bytes);
         self.ledger.read.add(count);
         self.ledger.reason_mut(reason).add(count);
         self.settled.insert(line);
@@ -68,7 +74,9 @@ impl Sink for FileSink<'_> {
         // The service takes no empty message.
         let empty = record.content.is_empty() && self.format == Format::Raw;
         if empty && record.pieces.is_none() {
-            self.settle(record.line.clone(), Reason::Empty);
+            let line = record.line.clone();
+            let bytes = record.bytes.unwrap_or(line.end - line.start);
+            self.settle(line, bytes, Reason::Empty);
             return Ok(());
         }
         let mut timestamp_ms = record.timestamp_ms.unwrap_or(self.now_ms).max(0);
@@ -98,6 +106,7 @@ impl Sink for FileSink<'_> {
                 line: record.line.clone(),
                 pieces: record.pieces,
                 carried: record.carried,
+                bytes: record.bytes,
             },
         };
         self.batcher.push(self.target, &event, self.now_ms - timestamp_ms)?;
@@ -129,6 +138,27 @@ impl Sink for FileSink<'_> {
     }
 
     fn truncated(&mut self, line: Range<u64>) {
-        self.settle(line, Reason::Truncated);
+        let bytes = line.end - line.start;
+        self.settle(line, bytes, Reason::Truncated);
+    }
+
+    fn syntax(&self) -> Syntax {
+        self.syntax
+    }
+
+    fn multiline(&self) -> &Multiline {
+        self.multiline
+    }
+
+    fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn hole(&mut self, bytes: Range<u64>) {
+        self.settled.insert(bytes);
     }
 }

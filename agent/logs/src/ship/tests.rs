@@ -113,7 +113,7 @@ impl Rig {
         let mut batch = OpenBatch::new(target, "g", &stream, Vec::new());
         for (i, message) in messages.iter().enumerate() {
             let line = i as u64 * 10..i as u64 * 10 + 10;
-            let source = Source { file: 1, container: target, line, pieces: None, carried: None };
+            let source = Source { file: 1, container: target, line, pieces: None, carried: None, bytes: None };
             let event = Event {
                 timestamp_ms: 1 + i as i64,
                 wrapping: &wrapping,

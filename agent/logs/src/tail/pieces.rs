@@ -2,9 +2,12 @@
 
 use std::ops::Range;
 
+use tokio::time::Instant;
+
 use super::{Blocked, Record, Sink, Tail, Window};
 use crate::FileNo;
 use crate::batch::Mark;
+use crate::multiline::Trace;
 use crate::parse::Stream;
 use crate::ranges::Ranges;
 use crate::source::Source;
@@ -23,15 +26,26 @@ pub(crate) struct Carried {
     pub(super) file: FileNo,
     pub(super) lines: Ranges,
     pub(super) parts: u32,
+    mid_line: bool,
+    trace: Trace,
 }
 
-/// The first pieces of a line whose last piece has not come yet.
+/// Where a content is in the file.
+#[derive(Debug, Clone)]
+pub(super) struct Content {
+    pub(super) range: Range<u64>,
+    /// It begins a line, and is not the first.
+    pub(super) newline: bool,
+}
+
+/// What waits to become one event: the first pieces of a line whose last piece has not come yet, or lines that more may
+/// belong to.
 #[derive(Debug, Default)]
 pub(super) struct Partial {
     pub(super) timestamp_ms: i64,
     pub(super) carried: Option<Carried>,
     /// Where the contents are.
-    pub(super) contents: Vec<Range<u64>>,
+    pub(super) contents: Vec<Content>,
     /// The lines they stand in.
     pub(super) lines: Ranges,
     /// Bytes that the contents count for in an event.
@@ -40,6 +54,12 @@ pub(super) struct Partial {
     pub(super) parts: u32,
     /// The line was truncated: the rest of it is dropped.
     pub(super) dropping: bool,
+    /// The last piece did not end its line.
+    pub(super) mid_line: bool,
+    /// What may belong to it.
+    pub(super) trace: Trace,
+    /// When the last piece came.
+    pub(super) touched: Option<Instant>,
 }
 
 impl Partial {
@@ -48,9 +68,23 @@ impl Partial {
             timestamp_ms: carried.timestamp_ms,
             counted: carried.counted,
             parts: carried.parts,
+            mid_line: carried.mid_line,
+            trace: carried.trace,
             carried: Some(carried),
             ..Self::default()
         }
+    }
+
+    /// Adds a content. Lines of a plain file lie side by side and become one range, their newlines included.
+    pub(super) fn push(&mut self, range: Range<u64>, newline: bool) {
+        if let Some(last) = self.contents.last_mut()
+            && newline
+            && last.range.end + 1 == range.start
+        {
+            last.range.end = range.end;
+            return;
+        }
+        self.contents.push(Content { range, newline });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -69,6 +103,9 @@ pub(super) struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
+    /// Nothing at hand: everything is fetched from the file.
+    pub(super) const NONE: Self = Self { start: 0, bytes: &[] };
+
     fn get(&self, range: &Range<u64>) -> Option<&[u8]> {
         let start = usize::try_from(range.start.checked_sub(self.start)?).ok()?;
         let end = usize::try_from(range.end.checked_sub(self.start)?).ok()?;
@@ -87,7 +124,10 @@ pub(super) fn gather(
     if let Some(carried) = &partial.carried {
         joined.extend_from_slice(&carried.content);
     }
-    for range in &partial.contents {
+    for Content { range, newline } in &partial.contents {
+        if *newline {
+            joined.push(b'\n');
+        }
         if let Some(bytes) = chunk.get(range) {
             joined.extend_from_slice(bytes);
             continue;
@@ -118,6 +158,7 @@ pub(super) fn hand_on(
         line: end..end,
         pieces: Some(&partial.lines),
         carried: partial.carried(),
+        bytes: None,
         malformed: false,
     })
 }
@@ -132,11 +173,11 @@ impl Tail {
     ) -> std::io::Result<[Option<Carried>; 2]> {
         let mut carried = [None, None];
         for (slot, out) in self.partial.iter_mut().zip(&mut carried) {
-            let size: u64 = slot.iter().flat_map(|p| &p.contents).map(|r| r.end - r.start).sum();
+            let size: u64 = slot.iter().flat_map(|p| &p.contents).map(|c| c.range.end - c.range.start).sum();
             let movable = |p: &Partial| p.carried.is_none() && !p.dropping && size <= CARRIED as u64;
             // First the content, then the pieces: an error of the disk must leave them where they are.
             let Some(partial) = slot.as_ref().filter(|p| movable(p)) else { continue };
-            if gather(partial, &Chunk { start: 0, bytes: &[] }, source, &mut window.joined).is_err() {
+            if gather(partial, &Chunk::NONE, source, &mut window.joined).is_err() {
                 continue;
             }
             let content = window.joined.clone();
@@ -148,6 +189,8 @@ impl Tail {
                 file,
                 lines: partial.lines,
                 parts: partial.parts,
+                mid_line: partial.mid_line,
+                trace: partial.trace,
             });
         }
         Ok(carried)

@@ -1,11 +1,14 @@
 use super::*;
+use safeguard_agent::{ContainerKey, LogName};
 
-fn container(namespace: &str, error: Option<&str>) -> ContainerStatus {
-    ContainerStatus {
-        namespace: namespace.to_owned(),
-        pod: "cart-1".to_owned(),
-        pod_uid: "u".to_owned(),
-        container: "web".to_owned(),
+fn container(namespace: &str, error: Option<&str>) -> LogStatus {
+    LogStatus {
+        name: LogName::Container(ContainerKey {
+            namespace: namespace.to_owned(),
+            pod: "cart-1".to_owned(),
+            uid: "u".to_owned(),
+            container: "web".to_owned(),
+        }),
         group: "/g".to_owned(),
         stream: "s".to_owned(),
         shipped: true,
@@ -19,12 +22,12 @@ fn container(namespace: &str, error: Option<&str>) -> ContainerStatus {
     }
 }
 
-fn status(containers: Vec<ContainerStatus>) -> Status {
-    let total = containers.iter().fold(Ledger::default(), |mut total, c| {
+fn status(logs: Vec<LogStatus>) -> Status {
+    let total = logs.iter().fold(Ledger::default(), |mut total, c| {
         total.add(&c.ledger);
         total
     });
-    Status { at_ms: 1_095_000, containers, total, behind_bytes: 1_572_864, inotify: true, ..Status::default() }
+    Status { at_ms: 1_095_000, logs, total, behind_bytes: 1_572_864, inotify: true, ..Status::default() }
 }
 
 const PLAIN: Style = Style { colour: false };
@@ -33,10 +36,10 @@ const PLAIN: Style = Style { colour: false };
 fn columns_are_aligned_and_totals_come_last() {
     let text = table(&status(vec![container("shop", None), container("a", Some("permission denied"))]), PLAIN);
     let expected = "\
-CONTAINER                    READ  DELIVERED  LOST   BEHIND  OLDEST  LAST ERROR
-a/cart-1/web                 1200       1000     0  1.5 MiB   1m35s  permission denied
-shop/cart-1/web              1200       1000     0  1.5 MiB   1m35s  -
-total (all containers ever)  2400       2000     0  1.5 MiB   1m35s
+LOG                    READ  DELIVERED  LOST   BEHIND  OLDEST  LAST ERROR
+a/cart-1/web           1200       1000     0  1.5 MiB   1m35s  permission denied
+shop/cart-1/web        1200       1000     0  1.5 MiB   1m35s  -
+total (all logs ever)  2400       2000     0  1.5 MiB   1m35s
 ";
     assert_eq!(text, expected);
 }

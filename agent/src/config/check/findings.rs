@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use safeguard_logs::{NameKind, Selector, Template};
+use safeguard_logs::{Multiline, MultilineSettings, NameKind, PathGlob, Selector, Template, UnitGlob, Variable};
 
 use super::Problem;
 use crate::config::units::HumanDuration;
@@ -69,14 +69,50 @@ impl Findings {
         template.map_err(|error| self.add(key, &format!("{text:?}"), &error.to_string())).ok()
     }
 
+    /// Files and the journal have no names of a container.
+    pub(super) fn host_stream(&mut self, text: &str) -> Option<Template> {
+        let template = self.template("logs.host_stream", NameKind::Stream, text)?;
+        let foreign = [Variable::Namespace, Variable::Pod, Variable::Container];
+        if foreign.into_iter().any(|variable| template.uses(variable)) {
+            let reason = "{namespace}, {pod} and {container} have no value here";
+            self.add("logs.host_stream", &format!("{text:?}"), reason);
+            return None;
+        }
+        Some(template)
+    }
+
     pub(super) fn selectors(&mut self, key: &str, texts: &[String]) -> Vec<Selector> {
-        let mut selectors = Vec::new();
+        self.each(key, texts, Selector::new)
+    }
+
+    pub(super) fn paths(&mut self, key: &str, texts: &[String]) -> Vec<PathGlob> {
+        self.each(key, texts, PathGlob::new)
+    }
+
+    pub(super) fn units(&mut self, key: &str, texts: &[String]) -> Vec<UnitGlob> {
+        self.each(key, texts, UnitGlob::new)
+    }
+
+    fn each<T>(&mut self, key: &str, texts: &[String], make: fn(&str) -> Result<T, String>) -> Vec<T> {
+        let mut made = Vec::new();
         for (at, text) in texts.iter().enumerate() {
-            match Selector::new(text) {
-                Ok(selector) => selectors.push(selector),
+            match make(text) {
+                Ok(one) => made.push(one),
                 Err(reason) => self.add(&format!("{key}[{at}]"), &format!("{text:?}"), &reason),
             }
         }
-        selectors
+        made
+    }
+
+    /// Whom lines are put together for: a file by its path, or containers.
+    pub(super) fn multiline(&mut self, key: &str, whose: &str, how: Multiline, rules: &mut MultilineSettings) {
+        let made = if whose.starts_with('/') {
+            PathGlob::new(whose).map(|glob| rules.files.push((glob, how)))
+        } else {
+            Selector::new(whose).map(|selector| rules.containers.push((selector, how)))
+        };
+        if let Err(reason) = made {
+            self.add(key, &format!("{whose:?}"), &reason);
+        }
     }
 }

@@ -133,6 +133,10 @@ async fn only_what_the_names_use_is_needed() {
     settings.logs.groups.application = "/app".to_owned();
     settings.logs.groups.dataplane = "/dataplane".to_owned();
     settings.logs.stream = "{namespace}".to_owned();
+    let missing = resolve(&settings, &Environment::empty()).await.missing;
+    assert_eq!(missing.len(), 2, "the host group has the cluster's name, and its stream the node's: {missing:?}");
+    settings.logs.journal.enabled = false;
+    settings.logs.files.paths.clear();
     assert_eq!(resolve(&settings, &Environment::empty()).await.missing, []);
 }
 

@@ -220,4 +220,18 @@ mod tests {
             }
         }
     }
+
+    /// fluent/fluent-bit PR#4143: bytes that only look like the inside of a character are cut like any others, not given up
+    /// down to nothing.
+    #[test]
+    fn invalid_utf8_is_cut_at_full_size() {
+        let content = [0x80; 2_000];
+        for depth in [Depth::Once, Depth::Twice] {
+            assert_eq!(fitting(&content, depth, 1_000), 1_000);
+        }
+        // Three bytes back may be one character, and that stays whole.
+        let content = [&[b'x'; 997][..], "\u{1d11e}".as_bytes(), &[0x80; 50]].concat();
+        assert_eq!(fitting(&content, Depth::Once, 1_000), 997);
+        assert_eq!(fitting(&content, Depth::Once, 1_001), 1_001);
+    }
 }

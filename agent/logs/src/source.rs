@@ -58,6 +58,10 @@ pub(crate) enum Source {
 /// Output that is kept to go back in: a chunk that was read and not taken, and an unfinished line before it.
 const RECENT: usize = 384 * 1024;
 
+/// The same for a file that was read further back once: the pieces of a line as long as an event, and a chunk. Without it,
+/// every such line would have the file decompressed from its start again.
+const FAR_BACK: usize = 1536 * 1024;
+
 /// A compressed file, and its decoder while it is being read.
 #[derive(Debug)]
 pub(crate) struct Gunzip {
@@ -67,6 +71,9 @@ pub(crate) struct Gunzip {
     size: Option<u64>,
     /// Why it ends there, until somebody was told.
     error: Option<io::Error>,
+    /// How often decompression began.
+    #[cfg(test)]
+    begun: u32,
 }
 
 #[derive(Debug)]
@@ -75,11 +82,20 @@ struct Decoder {
     position: u64,
     /// The output before `position`.
     recent: Vec<u8>,
+    /// How much of it is kept at least.
+    keep: usize,
 }
 
 impl Source {
     pub(crate) fn gzip(file: File) -> Self {
-        Self::Gzip(Box::new(Gunzip { file, decoder: None, size: None, error: None }))
+        Self::Gzip(Box::new(Gunzip {
+            file,
+            decoder: None,
+            size: None,
+            error: None,
+            #[cfg(test)]
+            begun: 0,
+        }))
     }
 
     /// Reads at an offset. Fills the buffer unless the file ends before.
@@ -129,6 +145,15 @@ impl Source {
         Ok((read == len).then(|| Mark { at, hash: xxh3_64(&before[..len]) }))
     }
 
+    /// How often decompression began.
+    #[cfg(test)]
+    pub(crate) fn begun(&self) -> u32 {
+        match self {
+            Self::Plain(_) => 0,
+            Self::Gzip(gunzip) => gunzip.begun,
+        }
+    }
+
     /// The uncompressed size, if it is known: a `.gz` knows it at its end.
     pub(crate) fn size(&self) -> io::Result<Option<u64>> {
         match self {
@@ -146,9 +171,14 @@ impl Gunzip {
         }
         let reachable = |d: &Decoder| offset + d.recent.len() as u64 >= d.position;
         if !self.decoder.as_ref().is_some_and(reachable) {
+            #[cfg(test)]
+            {
+                self.begun += 1;
+            }
             let mut file = self.file.try_clone()?;
             file.seek(SeekFrom::Start(0))?;
-            self.decoder = Some(Decoder { stream: MultiGzDecoder::new(file), position: 0, recent: Vec::new() });
+            let keep = if self.decoder.is_some() { FAR_BACK } else { RECENT };
+            self.decoder = Some(Decoder { stream: MultiGzDecoder::new(file), position: 0, recent: Vec::new(), keep });
         }
         let Some(decoder) = &mut self.decoder else { return Ok(0) };
         let mut filled = decoder.again(buffer, offset);
@@ -186,8 +216,8 @@ impl Decoder {
 
     fn keep(&mut self, output: &[u8]) {
         self.position += output.len() as u64;
-        if self.recent.len() + output.len() > 2 * RECENT {
-            let surplus = (self.recent.len() + output.len()).saturating_sub(RECENT).min(self.recent.len());
+        if self.recent.len() + output.len() > self.keep + RECENT {
+            let surplus = (self.recent.len() + output.len()).saturating_sub(self.keep).min(self.recent.len());
             self.recent.drain(..surplus);
         }
         self.recent.extend_from_slice(output);

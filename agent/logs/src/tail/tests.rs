@@ -256,3 +256,42 @@ fn reading_resumes_inside_a_long_line() {
     assert_eq!(taker.contents().iter().map(String::len).sum::<usize>(), 50_004);
     assert_eq!(taker.settled.low_water(), text.len() as u64);
 }
+
+/// A `.gz` is read in one pass, whatever the lines are like and however often the sink is full.
+#[test]
+fn a_gz_is_decompressed_once() {
+    let pieces = |n: usize| {
+        let middle: String = (0..n).map(|_| line("stdout", "P", &"p".repeat(16_384))).collect();
+        middle + &line("stdout", "F", "end")
+    };
+    let texts = [
+        (
+            "short lines",
+            (0..60_000).map(|n| line("stdout", "F", &format!("{n} {}", "s".repeat(60)))).collect::<String>(),
+        ),
+        ("lines beyond a chunk", (0..20).map(|_| line("stdout", "F", &"m".repeat(300_000))).collect()),
+        ("lines beyond an event", (0..4).map(|_| line("stdout", "F", &"l".repeat(2_500_000))).collect()),
+        ("lines in pieces", (0..20).map(|_| pieces(60)).collect()),
+    ];
+    for (what, text) in texts {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("0.log.gz");
+        let mut encoder = flate2::write::GzEncoder::new(File::create(&path).unwrap(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap();
+        let mut source = Source::gzip(File::open(path).unwrap());
+        let (mut window, mut tail, mut taker) = (Window::default(), Tail::default(), Taker::new());
+        assert_eq!(source.begun(), 0, "a file that waits for its turn holds no decoder");
+        for _ in 0..10_000 {
+            // Room for a batch of so many records, and then none.
+            taker.may_take = if taker.may_take == 0 { 3_000_000 / (text.len() / 20) } else { taker.may_take };
+            if tail.turn(&mut source, &mut window, &mut taker).unwrap() == Turn::CaughtUp {
+                break;
+            }
+        }
+        taker.may_take = usize::MAX;
+        assert_eq!(tail.finish(&mut source, &mut window, &mut taker).unwrap(), Turn::CaughtUp);
+        assert_eq!(taker.settled.low_water(), text.len() as u64, "{what}");
+        assert!(source.begun() <= 2, "{what}: decompressed {} times", source.begun());
+    }
+}

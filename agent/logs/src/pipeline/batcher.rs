@@ -255,3 +255,6 @@ impl Batcher {
         self.lanes.values().all(|l| l.outstanding == 0 && l.open.as_ref().is_none_or(OpenBatch::is_empty))
     }
 }
+
+#[cfg(test)]
+mod tests;

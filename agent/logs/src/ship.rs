@@ -103,6 +103,8 @@ struct Lane {
     said_at: Option<Instant>,
     not_before: Option<Instant>,
     served_at: Option<Instant>,
+    /// Tries in a row that refused everything: kept when a batch is given back, so that its lines do not start over.
+    refused_rounds: u32,
 }
 
 impl Lane {
@@ -185,7 +187,8 @@ impl<A: LogsApi> Shipper<A> {
                     wake = wake.min(start);
                     break;
                 }
-                let Some(work) = lane.waiting.pop_front() else { break };
+                let Some(mut work) = lane.waiting.pop_front() else { break };
+                work.rounds = work.rounds.max(lane.refused_rounds);
                 self.limiter.started(now);
                 lane.under_way += 1;
                 lane.served_at = Some(now);
@@ -214,6 +217,7 @@ impl<A: LogsApi> Shipper<A> {
                 }
                 let (_, lane) = self.lanes.get_mut(&number).expect("looked up above");
                 (lane.failures, lane.failing_since, lane.said_at, lane.not_before) = (0, None, None, None);
+                lane.refused_rounds = 0;
                 if lane.waiting.is_empty() && lane.under_way == 0 {
                     // It comes back with its next batch; streams of pods that are gone do not pile up.
                     self.lanes.remove(&number);
@@ -228,6 +232,7 @@ impl<A: LogsApi> Shipper<A> {
                 if failure.kind == FailureKind::Credentials {
                     self.api.credentials_refused();
                 }
+                lane.refused_rounds = attempted.work.rounds;
                 lane.waiting.push_front(attempted.work);
                 lane.failures = lane.failures.saturating_add(1);
                 lane.not_before = Some(now + wait(lane.failures));

@@ -24,6 +24,14 @@ const REFUSALS: usize = 8;
 /// How often a batch of which nothing is accepted is tried before its events are held to be to blame.
 const ROUNDS: u32 = 3;
 
+/// The same where so many are refused that something else is to blame: a quarter of an hour at least. Then the events go to
+/// the quarantine, because whatever is wrong does not pass, and everything behind them waits.
+const HOPELESS_ROUNDS: u32 = 64;
+
+/// Between requests for single events when a batch is given up event by event: it is past hurrying, and has no share in
+/// the common pace.
+const EVENT_BY_EVENT: Duration = Duration::from_millis(50);
+
 /// A batch and how far its delivery is.
 #[derive(Debug)]
 pub(super) struct Work {
@@ -37,7 +45,8 @@ pub(super) struct Work {
     quarantined: Vec<Quarantined>,
     refused: Vec<Range<usize>>,
     why: String,
-    rounds: u32,
+    /// Tries in a row that refused everything.
+    pub(super) rounds: u32,
 }
 
 /// A try that ended: without `failure`, the batch is settled.
@@ -145,6 +154,9 @@ pub(super) async fn run<A: LogsApi>(
 ) -> Attempted {
     let mut created = false;
     while let Some(range) = work.pending.pop() {
+        if work.refused.len() >= REFUSALS {
+            tokio::time::sleep(EVENT_BY_EVENT).await;
+        }
         let body = if work.apart { work.sealed.body_of(range.clone()) } else { work.sealed.body.clone() };
         match api.put(body, work.sealed.gzip && !work.apart).await {
             Ok(rejected) => work.accept(&range, rejected),
@@ -157,8 +169,9 @@ pub(super) async fn run<A: LogsApi>(
             }
             Err(failure) if failure.kind == FailureKind::Invalid => {
                 work.refuse(range, &failure);
-                let hopeless = work.refused.len() >= REFUSALS;
-                if work.accepted == 0 && (hopeless || (work.pending.is_empty() && work.rounds < ROUNDS)) {
+                let hopeless = work.refused.len() >= REFUSALS && work.rounds < HOPELESS_ROUNDS;
+                let all_refused = work.pending.is_empty() && work.rounds < ROUNDS;
+                if work.accepted == 0 && (hopeless || all_refused) {
                     // Not one event is accepted: perhaps something else is wrong, and nothing is given up for it yet.
                     let rounds = work.rounds + 1;
                     return Attempted { work: Work { rounds, ..Work::new(work.sealed) }, failure: Some(failure) };

@@ -340,6 +340,61 @@ async fn when_every_event_is_refused_none_is_given_up() {
     assert_eq!(lost, [(0, Reason::Quarantined, Count::new(1, 10))]);
 }
 
+/// fluent/fluent-bit#4203: a batch of nothing but refused events ends too, with every one of them kept aside.
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_refused_events_alone_ends() {
+    for (events, compression) in [(3, Compression::None), (8, Compression::None), (300, Compression::gzip(1))] {
+        let fake = Fake::new(|c| match c {
+            Call::Put { messages, .. } if messages.iter().any(|m| m.contains("poison")) => fails(FailureKind::Invalid),
+            _ => OK,
+        });
+        let mut rig = Rig::new(true, &fake);
+        let messages: Vec<String> = (0..events).map(|i| format!("poison {i}")).collect();
+        rig.ship_as(0, &messages.iter().map(String::as_str).collect::<Vec<_>>(), compression);
+        let receipt = rig.receipt(Duration::from_secs(3_600)).await;
+        assert_eq!(receipt.lost, [(0, Reason::Quarantined, Count::new(events, events * 10))]);
+        let kept =
+            |m: &String| receipt.quarantined.iter().filter(|q| q.text.ends_with(format!("{m}\"}}").as_bytes())).count();
+        assert!(messages.iter().all(|m| kept(m) == 1), "each once");
+        assert!(fake.puts() < 2_500, "{} requests for {events} events", fake.puts());
+        // The stream goes on.
+        rig.ship(0, &["fine"]);
+        assert!(rig.receipt(Duration::from_secs(60)).await.lost.is_empty());
+    }
+}
+
+/// aws/amazon-cloudwatch-agent 1.300071.0: at a slow pace the stream that was served longest ago goes first, so that none
+/// starves behind busy ones.
+#[tokio::test(start_paused = true)]
+async fn at_a_slow_pace_streams_take_turns() {
+    let slow = Arc::new(Mutex::new(true));
+    let throttled = slow.clone();
+    let fake = Fake::new(move |_| if *throttled.lock().unwrap() { fails(FailureKind::Throttled) } else { OK });
+    let mut rig = Rig::new(true, &fake);
+    rig.ship(100, &["slows everything down"]);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    *slow.lock().unwrap() = false;
+    rig.receipt(Duration::from_secs(60)).await;
+    let before = fake.calls().len();
+    // Each always has two batches waiting, as the pipeline lets it.
+    for target in 0..10 {
+        rig.ship(target, &["x"]);
+        rig.ship(target, &["x"]);
+    }
+    for _ in 0..50 {
+        let target = rig.receipt(Duration::from_secs(60)).await.target;
+        rig.ship(target, &["x"]);
+    }
+    let calls = fake.calls();
+    let streams =
+        calls[before..].iter().filter_map(|c| if let Call::Put { stream, .. } = c { Some(stream) } else { None });
+    let streams: Vec<_> = streams.take(50).collect();
+    for round in streams.chunks(10) {
+        let served: std::collections::HashSet<_> = round.iter().collect();
+        assert_eq!(served.len(), 10, "{streams:?}");
+    }
+}
+
 /// aws/aws-for-fluent-bit#523: rejected events are accounted by their indexes, which are not counts.
 #[tokio::test(start_paused = true)]
 async fn rejected_events_are_counted_by_reason() {

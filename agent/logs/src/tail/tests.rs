@@ -295,3 +295,43 @@ fn a_gz_is_decompressed_once() {
         assert!(source.begun() <= 2, "{what}: decompressed {} times", source.begun());
     }
 }
+
+/// A line cut by rotation: what was carried counts, so that the pieces together never exceed an event.
+#[test]
+fn a_carried_line_near_the_limit_never_exceeds_an_event() {
+    for (most, last, expected) in [(150_000, 50_000, 1), (150_000, 50_001, 2), (100_000, 10_000, 2)] {
+        let old = line("stdout", "P", &"o".repeat(if most == 100_000 { 95_000 } else { 100_000 }));
+        let new = line("stdout", "F", &"n".repeat(last));
+        let (mut first, mut second) = (Log::new(old.as_bytes()), Log::new(new.as_bytes()));
+        let (mut tail, mut next, mut taker) = (Tail::default(), Tail::default(), Taker::new());
+        taker.most = most;
+        first.read(&mut tail, &mut taker);
+        next.continue_with(tail.carry(7, &mut first.source, &mut first.window).unwrap());
+        // The taker refuses what exceeds an event.
+        second.read(&mut next, &mut taker);
+        let whole = if most == 100_000 { 105_000 } else { 100_000 + last };
+        assert_eq!(taker.records.iter().map(|(_, c, _)| c.len()).sum::<usize>(), whole);
+        assert_eq!(taker.records.len(), expected, "{most} {last}");
+        assert_eq!(taker.carried, [(7, std::iter::once(0..old.len() as u64).collect())]);
+        assert_eq!(taker.settled.low_water(), new.len() as u64);
+    }
+}
+
+/// A line of very many pieces is handed on in parts, even where long lines are truncated: it is not too long for an event.
+#[test]
+fn a_line_of_very_many_pieces_goes_on_in_parts() {
+    let digits: String = "0123456789".repeat(300);
+    let pieces: String = digits.chars().map(|c| line("stdout", "P", &c.to_string())).collect();
+    let text = pieces + &line("stdout", "F", "end");
+    for splits in [true, false] {
+        let (mut log, mut tail, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
+        taker.splits = splits;
+        assert_eq!(log.read(&mut tail, &mut taker), Turn::CaughtUp);
+        assert_eq!(taker.contents().concat(), digits.clone() + "end");
+        let marks: Vec<_> = taker.records.iter().map(|(_, c, m)| (c.len() <= PIECES, m.clone().unwrap())).collect();
+        let part = |text: &str| (true, text.to_owned());
+        let expected = [part("Continues { part: 1 }"), part("Continues { part: 2 }"), part("Ends { part: 3 }")];
+        assert_eq!(marks, expected);
+        assert_eq!(taker.settled.low_water(), text.len() as u64);
+    }
+}

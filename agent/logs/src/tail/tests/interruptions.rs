@@ -265,7 +265,8 @@ fn interrupted(
                 logical.insert(line.logical);
                 let part = range.start.max(line.content.start)..range.end.min(line.content.end);
                 if !part.is_empty() {
-                    expected.extend_from_slice(&text.as_bytes()[part.start as usize..part.end as usize]);
+                    let (start, end) = (usize::try_from(part.start).unwrap(), usize::try_from(part.end).unwrap());
+                    expected.extend_from_slice(&text.as_bytes()[start..end]);
                 }
             }
         }
@@ -306,7 +307,7 @@ fn numbered(lines: Vec<(&str, &str, usize)>, torn: bool) -> Vec<String> {
     let mut lines: Vec<String> = lines
         .into_iter()
         .enumerate()
-        .map(|(i, (s, t, n))| line(s, t, &digits(i, n)[..n.min(digits(i, n).len())]))
+        .map(|(i, (s, t, n))| line(s, t, &digits(i, n).chars().take(n).collect::<String>()))
         .collect();
     if let Some(last) = lines.last_mut().filter(|_| torn) {
         last.pop();

@@ -11,7 +11,7 @@ fn batcher(budget: usize) -> (Batcher, UnboundedReceiver<Command>, TargetNo) {
 }
 
 fn push(batcher: &mut Batcher, number: TargetNo, content: &[u8], line: u64) -> Result<(), Blocked> {
-    let source = Source { file: 1, container: 0, line: line..line + 1, pieces: None, carried: None };
+    let source = Source { file: 1, container: 0, line: line..line + 1, pieces: None, carried: None, bytes: None };
     let wrapping = Wrapping::raw();
     batcher.push(number, &Event { timestamp_ms: 1, wrapping: &wrapping, content, mark: None, source }, 0)
 }

@@ -7,8 +7,10 @@
 
 mod containerd;
 mod hygiene;
+mod journald;
 mod kill;
 mod limits_of_the_node;
+mod logrotate;
 mod logs_delivery;
 mod logs_files;
 mod logs_journal;

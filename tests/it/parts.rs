@@ -4,11 +4,17 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use safeguard_tests::machine::Machine;
+
 /// Something outside this repository.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
     /// containerd with runc, busybox and the rights to use them.
     Containerd,
+    /// A Debian that boots in a container, with a journald of its own.
+    Machine,
+    /// logrotate and the rights to use it.
+    Logrotate,
     /// The Python environment with moto and boto3.
     Moto,
     /// A user namespace of one's own, in which limits can be lowered without touching the machine's.
@@ -27,6 +33,12 @@ impl Part {
                 } else {
                     None
                 }
+            }
+            Self::Machine => (!Machine::missing().is_empty())
+                .then_some("it needs root, systemd-container and the Debian that tests/run makes"),
+            Self::Logrotate => {
+                let here = is_root() && (on_path("logrotate") || Path::new("/usr/sbin/logrotate").exists());
+                (!here).then_some("it needs root and the package logrotate")
             }
             Self::Moto => {
                 let venv = std::env::var_os("SAFEGUARD_TEST_VENV").map(std::path::PathBuf::from);

@@ -21,6 +21,8 @@ pub(crate) const APPLICATION: &str = "/aws/containerinsights/prod/application";
 pub(crate) struct Rig {
     pub(crate) service: Arc<CloudWatch>,
     pub(crate) root: tempfile::TempDir,
+    /// The host root, if it is not `root`.
+    pub(crate) host: Option<PathBuf>,
     pub(crate) settings: Settings,
     pub(crate) deadlines: Deadlines,
     pub(crate) logs: Option<Logs>,
@@ -78,7 +80,7 @@ impl Rig {
         let settings = settings(root.path().join("state"));
         let deadlines =
             Deadlines { connect: Duration::from_secs(1), read: Duration::from_secs(2), total: Duration::from_secs(3) };
-        Self { service, root, settings, deadlines, logs: None }
+        Self { service, root, host: None, settings, deadlines, logs: None }
     }
 
     /// A started room with default settings.
@@ -121,7 +123,7 @@ impl Rig {
     }
 
     pub(crate) fn start_with(&mut self, client: SdkLogs) {
-        let host = HostRoot::open(self.root.path()).unwrap();
+        let host = HostRoot::open(self.host.as_deref().unwrap_or(self.root.path())).unwrap();
         let logs = Logs::start(self.settings.clone(), host, client, safeguard_daemon::clock::now_ms).unwrap();
         self.logs = Some(logs);
     }

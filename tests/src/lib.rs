@@ -4,6 +4,7 @@
 //! * [`node`]: a node without Kubernetes, whose containers write, rotate, restart and end, and an oracle that knows what
 //!   was written;
 //! * [`containerd`]: the real runtime writing real container logs;
+//! * [`machine`]: a Debian that boots, with a real journald;
 //! * [`moto`]: a CloudWatch Logs that others wrote, with boto3 as the reader;
 //! * [`demo`]: the agent at work, to look at.
 //!
@@ -13,5 +14,6 @@
 pub mod containerd;
 pub mod demo;
 pub mod lines;
+pub mod machine;
 pub mod moto;
 pub mod node;

@@ -101,6 +101,7 @@ struct Pipeline {
     listing_errors: Vec<String>,
     /// A copy is being made: the next listing comes soon.
     rescan_soon: bool,
+    soon_rescans: u32,
     /// Accounts of containers that are gone.
     past: Ledger,
     requests: u64,
@@ -161,6 +162,7 @@ impl Pipeline {
             missing_pods_dir: None,
             listing_errors: Vec::new(),
             rescan_soon: false,
+            soon_rescans: 0,
             past: Ledger::default(),
             requests: 0,
             wire_bytes: 0,

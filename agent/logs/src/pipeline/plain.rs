@@ -60,8 +60,7 @@ fn certain(files: &[LogFile], item: &Found) -> Option<usize> {
     let id = Some(item.attributes.id);
     files.iter().position(|file| {
         if item.place.gzip {
-            let as_left = file.source.is_none() && file.finished;
-            return file.gzip_id == id && (as_left || matches!(file.source, Some(Source::Gzip(_))));
+            return file.gzip_id == id && (file.finished || file.source.is_some());
         }
         let as_left = file.source.is_none()
             && file.finished
@@ -116,18 +115,47 @@ fn open(
         take_over(&mut files[index], item, source, &start, now);
         return Ok(Opened::Log);
     }
+    // Compressed while we still read the plain file, which has no name any more.
+    if item.place.gzip
+        && let Some(index) =
+            files.iter().position(|f| !f.listed && f.source.is_some() && continues(f, &mut source, &start, item))
+    {
+        let file = &mut files[index];
+        (file.gzip_id, file.listed) = (Some(id), true);
+        file.name.clone_from(&item.name);
+        file.place = item.place.clone();
+        return Ok(Opened::Log);
+    }
     // The inode is another file's now.
     for f in files.iter_mut().filter(|f| same_id(f)) {
         if item.place.gzip { f.gzip_id = None } else { f.id = None }
     }
-    let rotated = !item.place.is_current() && !item.place.gzip;
-    if rotated && files.iter_mut().any(|f| is_copy_of(f, &mut source, &start)) {
+    let half_made = match item.place.gzip {
+        true => start.is_empty() || files.iter_mut().any(|f| is_packed(f, &mut source, &start)),
+        false => !item.place.is_current() && files.iter_mut().any(|f| is_copy_of(f, &mut source, &start)),
+    };
+    if half_made {
         return Ok(Opened::Copy);
     }
     let number = *next;
     *next += 1;
     files.push(LogFile::new(number, container, Syntax::Plain, item, Head::of(&start), source, now));
     Ok(Opened::Log)
+}
+
+/// Whether a source may be the compressed form, half made, of a file that is or was there.
+fn is_packed(file: &mut LogFile, source: &mut Source, start: &[u8]) -> bool {
+    if file.place.gzip {
+        return false;
+    }
+    if file.listed
+        && let Some(original) = &mut file.source
+    {
+        return original.head().is_ok_and(|head| head.starts_with(start));
+    }
+    let starts_alike = start.len() < usize::from(file.head.len) || file.head.matches(start);
+    let mut reaches = |mark| matches!(source.mark(mark), Ok(Some(_)));
+    starts_alike && (file.listed || !file.mark.is_some_and(|mark| reaches(mark.at)))
 }
 
 /// Whether a source is a copy, perhaps half made, of the file that is written now.
@@ -174,6 +202,12 @@ fn take_over(file: &mut LogFile, item: &Found, source: Source, start: &[u8], now
     }
     file.name.clone_from(&item.name);
     file.place = item.place.clone();
+    let size = source.size().ok().flatten().unwrap_or(u64::MAX);
+    if size < file.tail.position() {
+        // A copy that does not have what was written last, or not yet: there is nothing in it to read.
+        (file.finished, file.size) = (true, size);
+        return;
+    }
     (file.finished, file.cut, file.caught_up_at) = (false, false, 0);
     file.source = Some(source);
     (file.next_look, file.look_every) = (now, 0);

@@ -24,6 +24,9 @@ const WITHOUT_INOTIFY: Duration = Duration::from_secs(1);
 /// A copy that logrotate makes is looked at again after this long.
 const COPYING: Duration = Duration::from_millis(200);
 
+/// At most so many times in a row.
+const COPYING_LISTS: u32 = 50;
+
 /// A container that is gone stays in the status for this long.
 const GONE: Duration = Duration::from_secs(600);
 
@@ -36,7 +39,11 @@ impl Pipeline {
             self.list_plain_files(now);
             self.list_journals(now);
             let every = if self.watch.is_live() { self.settings.rescan_interval } else { WITHOUT_INOTIFY };
-            self.next_rescan = now + if std::mem::take(&mut self.rescan_soon) { COPYING } else { every };
+            // A copy that never becomes one is no reason to list for ever.
+            let copies = std::mem::take(&mut self.rescan_soon);
+            let soon = copies && self.soon_rescans < COPYING_LISTS;
+            self.soon_rescans = if copies { (self.soon_rescans + 1).min(COPYING_LISTS) } else { 0 };
+            self.next_rescan = now + if soon { COPYING } else { every };
             self.forget(now);
             self.unpin();
         } else if !self.dirty.is_empty() {
@@ -170,7 +177,9 @@ impl Pipeline {
         let is_new = log.files.len() > known;
         complaints.into_iter().for_each(|error| log.complain(error));
         if again {
-            self.next_rescan = self.next_rescan.min(now + COPYING);
+            if self.soon_rescans < COPYING_LISTS {
+                self.next_rescan = self.next_rescan.min(now + COPYING);
+            }
             self.rescan_soon = true;
         }
         if is_new {

@@ -243,7 +243,8 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Err(error) = self.stop("RTMIN+3") {
-            eprintln!("machine {}: {error}", self.name);
+            // To whoever looks at the test's output; there is nobody else left to tell.
+            drop(writeln!(std::io::stderr(), "machine {}: {error}", self.name));
         }
     }
 }

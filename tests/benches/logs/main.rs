@@ -1,7 +1,7 @@
 //! What shipping logs costs, as a table. Ratios are against a floor that is measured in the same run:
 //! the same messages, raw, in ready batches, through the plain SDK client, without gzip.
 //!
-//! `cargo bench -p safeguard-tests --bench logs -- backlog|idle|live|latency`
+//! `cargo bench -p safeguard-tests --bench logs -- backlog|sources|idle|live|latency`
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark prepares files and prints a table")]
 
 mod agent;
@@ -9,6 +9,7 @@ mod backlog;
 mod floor;
 mod idle;
 mod live;
+mod sources;
 
 use clap::{Parser, Subcommand};
 
@@ -41,6 +42,12 @@ enum What {
         /// How long to look.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// What an event costs as a container's line, as a line of a plain file, and as an entry of the journal.
+    Sources {
+        /// Events of each kind.
+        #[arg(long, default_value_t = 300_000)]
+        events: u64,
     },
     /// Live writers with rotation, and the agent killed again and again: lost and doubled lines.
     Live {
@@ -81,6 +88,7 @@ fn main() -> anyhow::Result<()> {
         match arguments.what {
             What::Backlog { files, lines } => backlog::run(files, lines).await,
             What::Idle { containers, seconds } => idle::run(containers, seconds).await,
+            What::Sources { events } => sources::run(events).await,
             What::Live { rate, seconds, kills } => live::run(rate, seconds, kills).await,
             What::Latency { rate, seconds } => live::latency(rate, seconds).await,
             What::Floor { url, files, lines, ca } => floor::run(&url, files, lines, ca).await,

@@ -1,10 +1,11 @@
 //! The agent at work, to look at: a stand-in of CloudWatch Logs, a sample node whose containers write, rotate, restart
-//! and end, and the agent between them, all in this process.
+//! and end and which has an audit log and a journal, and the agent between them, all in this process.
 //!
 //! In the end every line that was written is looked for in what the stand-in holds, by its number. Nothing leaves the
 //! loopback interface.
 
 mod agent;
+mod host;
 mod pods;
 mod screen;
 mod summary;
@@ -21,6 +22,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::node::SampleNode;
 use agent::RunningAgent;
+use host::HostLogs;
 use pods::Pods;
 use screen::Screen;
 use summary::Summary;
@@ -56,6 +58,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let service = CloudWatch::start(ServiceOptions::default()).await.context("start the stand-in on 127.0.0.1")?;
     let service = Arc::new(service);
     let node = Arc::new(SampleNode::new(1).context("make the sample node")?);
+    let host = HostLogs::new(&node).context("start the audit log and the journal")?;
     let agent = RunningAgent::start(&node, &service).await.context("start the agent")?;
     let mut screen = Screen::new();
     for line in introduction(&service, &node, &agent, options) {
@@ -65,6 +68,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let length = options.seconds.map(Duration::from_secs);
     let pods = Pods::start(&node, length).context("start the sample pods")?;
     let (say, said) = mpsc::unbounded_channel();
+    let host = host.start(length, say.clone());
     let trouble = (!options.calm).then(|| tokio::spawn(trouble::cause(Arc::clone(&service), length, say.clone())));
     let started = Instant::now();
     let table = Table::new(started);
@@ -83,6 +87,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         service.come_up().await.context("bring the stand-in up again")?;
     }
     pods.stop().await.context("play the sample pods")?;
+    host.stop().await.context("write the audit log and the journal")?;
     show.say("writing has ended, the agent catches up")?;
     show.until(tokio::time::sleep(CATCH_UP), true).await?;
     show.screen.keep();
@@ -172,14 +177,17 @@ fn introduction(service: &CloudWatch, node: &SampleNode, agent: &RunningAgent, o
     let trouble = if options.calm { "nothing goes wrong" } else { "two faults are injected on the way" };
     let at = format!("--endpoint-url {} --region {}", service.url(), service.region());
     let mut lines = vec![
-        format!("Safeguard node agent, demo: a sample node writes container logs {end}; {trouble}."),
+        format!(
+            "Safeguard node agent, demo: a sample node writes container logs, an audit log and a journal {end}; {trouble}."
+        ),
         format!("  Host root of the sample node: {}", node.root().display()),
         format!("  Stand-in for CloudWatch Logs: {} (loopback only; it verifies signatures and limits)", service.url()),
         "Look inside with the AWS CLI, in another terminal:".to_owned(),
         format!("  export AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}", key.access_key_id, key.secret_access_key),
-        format!("  aws logs tail /aws/containerinsights/{CLUSTER}/application --follow {at}"),
-        format!("  aws logs describe-log-groups {at}"),
     ];
+    let groups = ["application", "dataplane", "host"];
+    lines.extend(groups.map(|group| format!("  aws logs tail /aws/containerinsights/{CLUSTER}/{group} --follow {at}")));
+    lines.push(format!("  aws logs describe-log-groups {at}"));
     if let Some(metrics) = agent.metrics() {
         lines.push(format!("The agent's own figures: curl http://{metrics}/metrics"));
     }

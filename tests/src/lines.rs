@@ -88,6 +88,17 @@ impl Lines {
         format!("w={} n={:09}", self.writer, self.last)
     }
 
+    /// Appends the next line with a text of the caller's own around its mark, and returns its number.
+    pub fn append_around(&mut self, before: &str, behind: &str, out: &mut Vec<u8>) -> u64 {
+        self.last += 1;
+        let start = out.len();
+        out.extend_from_slice(before.as_bytes());
+        let digits = self.mark(out);
+        out.extend_from_slice(behind.as_bytes());
+        Self::sum(out, start, digits);
+        self.last
+    }
+
     /// Appends the next line, without a newline, and returns its number.
     pub fn append(&mut self, out: &mut Vec<u8>) -> u64 {
         self.last += 1;
@@ -102,10 +113,15 @@ impl Lines {
         } else {
             self.frame(out, end, &mut random)
         };
+        Self::sum(out, start, digits);
+        self.last
+    }
+
+    /// Fills in the sum of the line that begins at `start`.
+    fn sum(out: &mut [u8], start: usize, digits: usize) {
         let sum = sum_of(&out[start..digits], &out[digits + SUM_DIGITS..]);
         let mut place = &mut out[digits..digits + SUM_DIGITS];
         write!(place, "{sum:08x}").expect("32 bits are 8 digits");
-        self.last
     }
 
     /// Writes the mark with its sum left open, and returns where the sum's digits are.

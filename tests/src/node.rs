@@ -1,5 +1,5 @@
 //! A node without Kubernetes: a temporary host root whose containers write their logs as containerd and kubelet write
-//! them, and an [`Oracle`] that knows what was written.
+//! them, with an audit log and a systemd journal beside them, and an [`Oracle`] that knows what was written.
 //!
 //! Facts from containerd's `internal/cri/io/logger.go` and kubelet's `pkg/kubelet/logs/container_log_manager.go`.
 #![expect(
@@ -7,6 +7,8 @@
     reason = "this plays the container runtime, which owns these files; only the agent is held to those seams"
 )]
 
+pub mod audit;
+pub mod journal;
 pub mod oracle;
 pub mod rotation;
 mod timestamp;
@@ -21,6 +23,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tempfile::TempDir;
 
+pub use audit::AuditLog;
+pub use journal::Journal;
 pub use oracle::{Check, Disorder, Oracle, Report, WriterReport};
 pub use writer::{MAX_PIECE, Writer};
 
@@ -76,6 +80,36 @@ impl fmt::Display for ContainerName {
     }
 }
 
+/// What a log of the node is called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum SampleLog {
+    /// Both outputs of a container.
+    Container(ContainerName),
+    /// A plain file, by its path inside the host root.
+    File(String),
+    /// A unit of the journal.
+    Unit(String),
+}
+
+impl fmt::Display for SampleLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Container(name) => name.fmt(f),
+            Self::File(name) | Self::Unit(name) => f.write_str(name),
+        }
+    }
+}
+
+/// What a plain file or a unit of the journal has written.
+#[derive(Debug)]
+struct HostAccount {
+    /// The writer in the marks of its lines.
+    id: String,
+    log: SampleLog,
+    /// The number of the last line that is in the file.
+    written: AtomicU64,
+}
+
 /// What one output of a container has written.
 #[derive(Debug)]
 struct Account {
@@ -98,6 +132,7 @@ pub struct SampleNode {
 #[derive(Debug, Default)]
 struct State {
     accounts: Vec<Arc<Account>>,
+    host_accounts: Vec<Arc<HostAccount>>,
     /// UIDs by namespace and pod.
     uids: HashMap<(String, String), String>,
     pods: u64,
@@ -164,23 +199,56 @@ impl SampleNode {
         }
     }
 
-    /// What was written until now.
+    /// Starts the audit log with an empty file.
+    ///
+    /// # Errors
+    /// When its directory or file cannot be made, or it is there already.
+    pub fn audit_log(&self) -> io::Result<AuditLog> {
+        let account = self.host_account("audit", SampleLog::File(audit::PATH.to_owned()));
+        AuditLog::start(self.root(), account, self.seed)
+    }
+
+    /// Starts a journal without entries, in which these units write.
+    ///
+    /// # Errors
+    /// When its directory or file cannot be made, or it is there already.
+    pub fn journal(&self, units: &[&str]) -> io::Result<Journal> {
+        let account = |unit: &&str| self.host_account(unit, SampleLog::Unit((*unit).to_owned()));
+        Journal::start(self.root(), units.iter().map(account).collect(), self.seed)
+    }
+
+    fn host_account(&self, id: &str, log: SampleLog) -> Arc<HostAccount> {
+        let account = Arc::new(HostAccount { id: id.to_owned(), log, written: AtomicU64::new(0) });
+        self.state().host_accounts.push(Arc::clone(&account));
+        account
+    }
+
+    /// What was written until now: containers first, each with standard output and standard error, then the others.
     #[must_use]
     pub fn oracle(&self) -> Oracle {
         let mut oracle = Oracle::default();
-        for account in &self.state().accounts {
+        let state = self.state();
+        for account in &state.accounts {
             let name = format!("{} {}", account.container, account.output.name());
             oracle.expect(account.id.clone(), name, account.written.load(Ordering::Acquire));
+        }
+        for account in &state.host_accounts {
+            oracle.expect(account.id.clone(), account.log.to_string(), account.written.load(Ordering::Acquire));
         }
         oracle
     }
 
-    /// Lines that were written until now, both outputs, by container in the order of their start.
+    /// Lines that were written until now: containers with both outputs in the order of their start, then the others.
     #[must_use]
-    pub fn written(&self) -> Vec<(ContainerName, u64)> {
+    pub fn written(&self) -> Vec<(SampleLog, u64)> {
         let state = self.state();
         let pairs = state.accounts.chunks_exact(2);
-        pairs.map(|of| (of[0].container.clone(), of.iter().map(|a| a.written.load(Ordering::Acquire)).sum())).collect()
+        let containers = pairs.map(|of| {
+            let written = of.iter().map(|a| a.written.load(Ordering::Acquire)).sum();
+            (SampleLog::Container(of[0].container.clone()), written)
+        });
+        let others = state.host_accounts.iter().map(|a| (a.log.clone(), a.written.load(Ordering::Acquire)));
+        containers.chain(others).collect()
     }
 
     fn pod_dir(&self, namespace: &str, pod: &str, uid: &str) -> PathBuf {

@@ -7,12 +7,12 @@ use safeguard_standins::{CloudWatch, Op};
 
 use super::screen::Paint;
 use super::table::bytes;
-use crate::node::{Report, SampleNode, WriterReport};
+use crate::node::{Report, SampleLog, SampleNode, WriterReport};
 
 /// What was written, what arrived, and what the agent says about it.
 #[derive(Debug)]
 pub(super) struct Summary {
-    names: Vec<String>,
+    logs: Vec<SampleLog>,
     report: Report,
     agent: LastWord,
     looks: u64,
@@ -31,7 +31,7 @@ impl Summary {
         let puts = counts.op(Op::PutLogEvents);
         let rejected = counts.events_rejected;
         Self {
-            names: node.written().into_iter().map(|(name, _)| name.to_string()).collect(),
+            logs: node.written().into_iter().map(|(log, _)| log).collect(),
             report: check.report(),
             agent,
             looks: balance.0,
@@ -83,18 +83,22 @@ impl Summary {
     pub(super) fn lines(&self, drained_in: Duration, paint: Paint) -> Vec<String> {
         let heading = format!(
             "{:<44} {:>9} {:>9} {:>6} {:>8} {:>10} {:>12}",
-            "container", "written", "delivered", "lost", "damaged", "duplicated", "out of order"
+            "log", "written", "delivered", "lost", "damaged", "duplicated", "out of order"
         );
         let mut lines = vec![
             format!("Drained in {}.{} s.", drained_in.as_secs(), drained_in.subsec_millis() / 100),
             String::new(),
-            "Every line carries its container's name tag, a number and a checksum; this is what the stand-in holds:"
+            "Every line carries the tag of who wrote it, a number and a checksum; this is what the stand-in holds:"
                 .to_owned(),
             paint.bold(&heading),
         ];
-        // Standard output and standard error have numbers of their own.
-        for (name, outputs) in self.names.iter().zip(self.report.writers.chunks(2)) {
-            lines.push(row(name, outputs, paint));
+        let mut writers = &self.report.writers[..];
+        for log in &self.logs {
+            // Standard output and standard error have numbers of their own.
+            let numbered = if matches!(log, SampleLog::Container(_)) { 2 } else { 1 };
+            let (of_log, rest) = writers.split_at(numbered.min(writers.len()));
+            lines.push(row(&log.to_string(), of_log, paint));
+            writers = rest;
         }
         lines.push(paint.bold(&row("total", &self.report.writers, paint)));
         lines.push(String::new());

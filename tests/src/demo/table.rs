@@ -1,15 +1,15 @@
-//! The live table: what each container wrote, and what the agent says became of it.
+//! The live table: what each log was given, and what the agent says became of it.
 
 use safeguard_agent::{LogName, LogStatus, Status};
 use tokio::time::Instant;
 
 use super::screen::Paint;
-use crate::node::{ContainerName, SampleNode};
+use crate::node::{SampleLog, SampleNode};
 
 /// Most characters of an error.
 const ERROR_CHARS: usize = 60;
 
-/// What is known of the containers, and of errors that have passed.
+/// What is known of the logs, and of errors that have passed.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Row>,
@@ -22,7 +22,7 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 struct Row {
-    name: ContainerName,
+    name: SampleLog,
     written: u64,
     /// As the agent last said.
     status: Option<LogStatus>,
@@ -60,8 +60,7 @@ impl Table {
         let Some(status) = status else { return };
         let now = Instant::now();
         for row in &mut self.rows {
-            let is_row = |name: &LogName| matches!(name, LogName::Container(key) if key.uid == row.name.uid && key.container == row.name.container);
-            let found = status.logs.iter().find(|log| is_row(&log.name));
+            let found = status.logs.iter().find(|log| is_log(&row.name, &log.name));
             row.known = found.is_some();
             if let Some(found) = found {
                 row.note_error(error_of(found, &status), now);
@@ -79,14 +78,17 @@ impl Table {
 
     /// Whether the agent knows of nothing that is left to deliver.
     pub(super) fn is_settled(&self) -> bool {
-        self.status.as_ref().is_some_and(|s| s.behind_bytes == 0 && s.total.in_flight.events == 0)
+        self.status.as_ref().is_some_and(|s| {
+            let journal_is_read = s.journal.as_ref().is_none_or(|journal| journal.behind_entries == 0);
+            s.behind_bytes == 0 && s.total.in_flight.events == 0 && journal_is_read
+        })
     }
 
     /// The table, `seconds` after the start.
     pub(super) fn lines(&self, seconds: u64, paint: Paint) -> Vec<String> {
         let heading = format!(
             "{:<44} {:>9} {:>9} {:>9} {:>9}  {}",
-            "container", "written", "read", "delivered", "behind", "last error"
+            "log", "written", "read", "delivered", "behind", "last error"
         );
         let mut lines = vec![paint.bold(&heading)];
         lines.extend(self.rows.iter().map(|row| row.line(paint)));
@@ -168,10 +170,23 @@ impl Row {
     }
 }
 
-/// What keeps a container's lines from being read or delivered now.
-fn error_of<'a>(container: &'a LogStatus, status: &'a Status) -> Option<&'a str> {
-    let target = status.targets.iter().find(|t| t.group == container.group && t.stream == container.stream);
-    container.last_error.as_deref().or(target.and_then(|t| t.error.as_deref()))
+/// Whether the agent's name of a log is that of one of the node's.
+fn is_log(ours: &SampleLog, name: &LogName) -> bool {
+    match (ours, name) {
+        (SampleLog::Container(ours), LogName::Container(key)) => key.uid == ours.uid && key.container == ours.container,
+        (SampleLog::File(ours), LogName::File { path }) => path == ours,
+        (SampleLog::Unit(ours), LogName::Unit { unit }) => unit == ours,
+        _ => false,
+    }
+}
+
+/// What keeps the lines of a log from being read or delivered now.
+fn error_of<'a>(log: &'a LogStatus, status: &'a Status) -> Option<&'a str> {
+    let target = status.targets.iter().find(|t| t.group == log.group && t.stream == log.stream);
+    let delivery = target.and_then(|t| t.error.as_deref());
+    let is_unit = matches!(log.name, LogName::Unit { .. });
+    let journal = status.journal.as_ref().filter(|_| is_unit).and_then(|journal| journal.last_error.as_deref());
+    log.last_error.as_deref().or(delivery).or(journal)
 }
 
 fn short(text: &str) -> String {

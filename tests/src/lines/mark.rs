@@ -21,7 +21,7 @@ pub struct Mark<'a> {
     sum: Option<(u32, usize)>,
 }
 
-/// Finds the mark of a delivered message, whether that is the bare line or a JSON event with the line as its `log`.
+/// Finds the mark of a delivered message, whether that is the bare line or a JSON event with the line in it.
 #[must_use]
 pub fn mark(message: &str) -> Option<Mark<'_>> {
     message.match_indices("w=").find_map(|(at, _)| parse(message, at + 2))
@@ -48,12 +48,13 @@ pub(super) fn is_writer_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-/// What the container wrote, from a delivered message: the `log` of a JSON event, or else the message itself.
+/// What was written, from a delivered message: the `log` of a JSON event (`message`, if it is of the journal), or else the
+/// message itself.
 #[must_use]
 pub fn content(message: &str) -> Cow<'_, str> {
     #[derive(Deserialize)]
     struct Event<'a> {
-        #[serde(borrow)]
+        #[serde(borrow, alias = "message")]
         log: Cow<'a, str>,
     }
     if message.starts_with('{')

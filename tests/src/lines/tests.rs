@@ -77,3 +77,21 @@ fn damage_shows() {
         assert_eq!(is_intact(&format!("x{line}")), Some(false));
     }
 }
+
+/// Both sides of the mark are summed up, and the agent's events of files and of the journal are understood.
+#[test]
+fn a_text_of_the_callers_own_is_proved_in_every_event() {
+    let mut out = Vec::new();
+    assert_eq!(Lines::new(1, "a", AVERAGE).append_around("say \"", "\" twice", &mut out), 1);
+    let line = String::from_utf8(out).unwrap();
+    for event in [
+        line.clone(),
+        serde_json::json!({ "log": line, "file": "/var/log/a" }).to_string(),
+        serde_json::json!({ "message": line, "systemd_unit": "a.service" }).to_string(),
+    ] {
+        assert_eq!(mark(&event).map(|mark| mark.n), Some(1), "{event}");
+        assert_eq!(is_intact(&event), Some(true), "{event}");
+        assert_eq!(is_intact(&event.replace("twice", "once")), Some(false), "{event}");
+        assert_eq!(is_intact(&event.replace("say", "sag")), Some(false), "{event}");
+    }
+}

@@ -248,3 +248,21 @@ fn writing_is_cheap() {
     let took = safeguard_daemon::clock::now_ms() - start;
     assert!(took < 2_000, "{took} ms for 200,000 lines");
 }
+
+/// Whichever way it is rotated, every line of the audit log is in one of its files, and once.
+#[test]
+fn rotating_the_audit_log_keeps_every_line() {
+    let node = SampleNode::new(1).unwrap();
+    let mut audit = node.audit_log().unwrap();
+    audit.lines(10).unwrap();
+    audit.rotate_by_renaming().unwrap();
+    audit.lines(10).unwrap();
+    audit.rotate_by_copying().unwrap();
+    audit.lines(10).unwrap();
+    let files = [".2", ".1", ""].map(|suffix| bytes_of(&rotation::with_suffix(audit.path(), suffix)));
+    let text = String::from_utf8(files.concat()).unwrap();
+    assert_eq!(text.lines().count(), 30);
+    let report = node.oracle().compare(text.lines().map(|line| ("", "", 0, line)));
+    assert!(report.is_complete() && report.unmarked == 0, "{report}");
+    assert_eq!((report.delivered_distinct(), report.duplicated(), report.out_of_order()), (30, 0, 0), "{report}");
+}

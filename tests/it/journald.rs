@@ -171,3 +171,31 @@ async fn a_journal_in_memory_is_read() {
     write(&machine, "late.service", 1, 500);
     assert_eq!(until_all(&rig, || oracle(&machine)).await, 0);
 }
+
+/// A message of 64 MB, which journald compresses: it arrives in parts, and nothing waits behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_64_megabytes_that_journald_compressed_arrives() {
+    const LENGTH: usize = 64_000_000;
+    if !here("journald::a_message_of_64_megabytes_that_journald_compressed_arrives", Part::Machine) {
+        return;
+    }
+    let machine = Machine::boot(Storage::Persistent).unwrap();
+    let big = "(printf MESSAGE=; head -c 64000000 /dev/zero | tr '\\0' y; printf '\\nPRIORITY=2\\n') >/tmp/big \
+               && logger --journald=/tmp/big";
+    machine.run(&["sh", "-c", big]).unwrap();
+    machine.run(&["logger", "-t", "me", "behind it"]).unwrap();
+    let mut rig = rig().await;
+    rig.host = Some(machine.disk());
+    rig.start();
+    let late = Instant::now() + PATIENCE;
+    loop {
+        let found = delivered(&rig);
+        let parts = found.iter().filter(|(said, _)| said.6.starts_with("yyyy"));
+        let length: usize = parts.map(|(said, times)| said.6.len() * times).sum();
+        if length == LENGTH && found.keys().any(|said| said.6 == "behind it") {
+            break;
+        }
+        assert!(Instant::now() < late, "{length} of {LENGTH} bytes: {:#?}", rig.status().await);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}

@@ -87,8 +87,9 @@ async fn lines_of_a_file_are_events_of_the_host_group() {
     assert_eq!(status.logs[0].ledger.delivered.events, 2);
 }
 
-/// fluent/fluent-bit#5114, #1712, aws/amazon-cloudwatch-agent#447: after renaming, the old file is read to its end and the
-/// new one from its start; a banner that all of them begin with changes nothing.
+/// fluent/fluent-bit#5114, #1712, aws/amazon-cloudwatch-agent#447, open-telemetry/opentelemetry-collector-contrib#2946,
+/// #35777, #40200: after renaming, the old file is read to its end and the new one from its start; a banner that all of them
+/// begin with changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn rotation_by_renaming_loses_and_repeats_nothing() {
     let mut rig = rig(&["/var/log/app/a.log"]).await;
@@ -128,6 +129,47 @@ async fn rotation_by_renaming_loses_and_repeats_nothing() {
     }
     delivered(&rig, &expected).await;
     assert_eq!(rig.settled().await.total.abandoned_bytes, 0);
+}
+
+/// aws/amazon-cloudwatch-agent PR#1645: rotation is noticed after a reload as well.
+#[tokio::test(flavor = "multi_thread")]
+async fn rotation_is_noticed_after_a_reload() {
+    let mut rig = rig(&["/var/log/app/a.log"]).await;
+    rig.start();
+    append(&rig, "a.log", &text(&numbered(0, 10)));
+    delivered(&rig, &numbered(0, 10)).await;
+    rig.logs.as_ref().unwrap().reload(rig.settings.clone());
+    for rotation in 1..4 {
+        append(&rig, "a.log", &text(&numbered(rotation * 10, rotation * 10 + 10)));
+        std::fs::rename(path(&rig, "a.log"), path(&rig, &format!("a.log-2026112{rotation}"))).unwrap();
+    }
+    append(&rig, "a.log", &text(&numbered(40, 50)));
+    delivered(&rig, &numbered(0, 50)).await;
+}
+
+/// fluent/fluent-bit PR#4143, PR#4297: bytes that are no UTF-8 and lines full of escapes arrive, and stop nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn any_bytes_arrive() {
+    use std::io::Write;
+    let mut rig = rig(&["/var/log/app/a.log"]).await;
+    rig.settings.format = Format::Json;
+    let mut file = std::fs::File::create(path(&rig, "a.log")).unwrap();
+    file.write_all(b"broken \xff\xfe here\n\\\"\\\x01\x7f\t\r\n\n").unwrap();
+    for _ in 0..3 {
+        file.write_all(&[&[0x80; 700_000][..], b"\\\n"].concat()).unwrap();
+    }
+    file.write_all(b"end\n").unwrap();
+    rig.start();
+    rig.until("the end", |r| host_messages(r).iter().any(|m| m.contains("\"end\""))).await;
+    let status = rig.settled().await;
+    assert_eq!(status.total.delivered.events, 7, "{:#?}", status.total);
+    assert_eq!(status.total.repaired, 4);
+    let texts: Vec<String> = host_messages(&rig)
+        .iter()
+        .map(|m| serde_json::from_str::<Value>(m).unwrap()["log"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(texts[0], "broken \u{fffd}\u{fffd} here");
+    assert_eq!(texts[1], "\\\"\\\u{1}\u{7f}\t\r");
 }
 
 /// logrotate's `copytruncate`: what was not read of the original is read in the copy, and what was read is not read again.

@@ -94,7 +94,7 @@ fn lines_are_in_the_cri_format() {
     let trimmed = found.iter().filter_map(|r| r.time.split_once('.')).all(|(_, f)| !f.contains("0+"));
     assert!(trimmed, "trailing zeros are left out");
     assert!(found.last().unwrap().content.is_empty());
-    assert_eq!(node.written(), [(writer.name().clone(), 600)]);
+    assert_eq!(node.written(), [(SampleLog::Container(writer.name().clone()), 600)]);
     assert_eq!(writer.written(), 600);
     assert_all_there(&node, &[log]);
 }

@@ -12,6 +12,7 @@ mod kill;
 mod limits_of_the_node;
 mod logrotate;
 mod logs_delivery;
+mod logs_edges;
 mod logs_files;
 mod logs_journal;
 mod logs_rotation;

@@ -485,22 +485,33 @@ impl Pipeline {
         }
     }
 
-    /// Whether everything that was there when draining began is settled, or there is no more time.
+    /// Whether nothing more can be done about what was there when draining began, or there is no more time.
     fn is_drained(&self, now: Instant) -> bool {
         let Some(draining) = &self.draining else { return false };
-        now >= draining.deadline || self.is_settled()
+        let is_idle = self.batcher.is_idle() && self.ready.is_empty() && self.blocked.is_empty();
+        let is_read =
+            || self.journal.is_read() && !self.files_to_drain(draining).any(|(f, until)| f.is_to_be_read(until));
+        now >= draining.deadline || is_idle && is_read()
     }
 
-    /// Whether nothing that may be read is left unread, and nothing that was read is unsettled.
-    fn is_settled(&self) -> bool {
-        self.batcher.is_idle() && self.ready.is_empty() && self.blocked.is_empty() && self.journal.is_read()
+    /// Whether all that was there when draining began is settled. Pieces of a line whose end has not come are not: they stay
+    /// for the next start.
+    fn is_settled(&self, draining: &Draining) -> bool {
+        let mut files = self.files_to_drain(draining);
+        self.batcher.is_idle() && self.journal.is_read() && files.all(|(f, until)| f.is_settled_until(until))
+    }
+
+    /// The files that were there when draining began, and how far they are drained.
+    fn files_to_drain<'a>(&'a self, draining: &'a Draining) -> impl Iterator<Item = (&'a LogFile, u64)> {
+        let files = self.containers.values().filter(|c| c.shipped).flat_map(|c| &c.files);
+        files.filter_map(|f| Some((f, *draining.until.get(&f.number)?)))
     }
 
     async fn end(mut self) {
         self.saver.save_last(&self.containers, &self.journal).await;
         let status = self.status();
-        let complete = self.is_settled();
         let Some(draining) = self.draining.take() else { return };
+        let complete = self.is_settled(&draining);
         // Who asked may have gone away.
         drop(draining.done.send(Drained { complete, status }));
     }

@@ -77,6 +77,12 @@ impl Ranges {
         self.ranges.iter().map(|r| r.end - r.start).sum()
     }
 
+    /// How many bytes before `offset` are settled.
+    #[must_use]
+    pub(crate) fn len_before(&self, offset: u64) -> u64 {
+        self.ranges.iter().map(|r| r.end.min(offset).saturating_sub(r.start)).sum()
+    }
+
     /// Whether nothing is settled.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
@@ -118,6 +124,8 @@ mod tests {
                 let low = bitmap.iter().take_while(|b| **b).count() as u64;
                 prop_assert_eq!(ranges.low_water(), low);
                 prop_assert_eq!(ranges.len(), bitmap.iter().filter(|b| **b).count() as u64);
+                let before = bitmap[..100].iter().filter(|b| **b).count() as u64;
+                prop_assert_eq!(ranges.len_before(100), before);
                 for (i, settled) in bitmap.iter().enumerate() {
                     let end = ranges.end_around(i as u64);
                     prop_assert_eq!(end.is_some(), *settled);

@@ -323,9 +323,19 @@ impl Tail {
         Ok(Turn::CaughtUp)
     }
 
-    /// Bytes of lines that wait as pieces for their end: they were read and are in no batch.
-    pub(crate) fn waiting_bytes(&self) -> u64 {
-        self.partial.iter().flatten().map(|p| p.lines.len() + p.carried.as_ref().map_or(0, |c| c.lines.len())).sum()
+    /// Bytes of a file of this size that are in no batch and are not settled: what was not read, or is to be read again, and
+    /// lines that wait as pieces for their end.
+    pub(crate) fn unread(&self, size: u64) -> u64 {
+        let mut handed_on = self.skip.clone();
+        handed_on.insert(0..self.position);
+        let waiting: u64 = self.partial.iter().flatten().map(|p| p.lines.len()).sum();
+        let carried: u64 = self.carried().map(|(_, lines)| lines.len()).sum();
+        size.saturating_sub(handed_on.len_before(size)) + waiting + carried
+    }
+
+    /// The lines that the file before this one began, and that wait here for their end.
+    pub(crate) fn carried(&self) -> impl Iterator<Item = (FileNo, &Ranges)> {
+        self.partial.iter().flatten().filter_map(Partial::carried)
     }
 
     /// Hands on what has waited too long: pieces of a line for their end, complete lines for more that belong to them.

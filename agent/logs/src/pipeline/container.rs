@@ -78,6 +78,22 @@ impl Container {
         }
     }
 
+    /// Gives up what is unread of a file, with the lines that another file began and this one was to end. Returns how many
+    /// bytes that is.
+    pub(super) fn give_up(&mut self, index: usize) -> u64 {
+        let Some(file) = self.files.get(index) else { return 0 };
+        let lost = file.unread();
+        let carried: Vec<_> = file.tail.carried().map(|(number, lines)| (number, lines.clone())).collect();
+        for (number, lines) in carried {
+            if let Some(begun) = self.files.iter_mut().find(|f| f.number == number) {
+                // Nothing of it is to come any more, so nothing keeps it open.
+                begun.settled.insert_all(&lines);
+            }
+        }
+        self.ledger.abandoned_bytes += lost;
+        lost
+    }
+
     /// Bytes that are known and not settled.
     pub(super) fn behind(&self) -> u64 {
         match self.origin {
@@ -103,7 +119,7 @@ impl Container {
             open_files: count(self.files.iter().filter(|f| f.source.is_some()).count()),
             behind_bytes: self.behind(),
             behind_since_ms: oldest,
-            last_error: self.last_error.clone(),
+            last_error: self.last_error.clone().or_else(|| self.files.iter().find_map(|f| f.error.clone())),
             ledger: self.ledger.clone(),
         }
     }

@@ -51,6 +51,8 @@ pub(super) struct LogFile {
     pub(super) finished: bool,
     /// It was let go with bytes unread, to free disk space.
     pub(super) given_up: bool,
+    /// Why it could not be read, or not to its end.
+    pub(super) error: Option<String>,
     /// After an error of the disk: not read before.
     pub(super) retry_at: Option<Instant>,
     /// The last listing had it, or its compressed form.
@@ -92,6 +94,7 @@ impl LogFile {
             caught_up_at: 0,
             finished: false,
             given_up: false,
+            error: None,
             retry_at: None,
             listed: false,
             missing_since: now,
@@ -130,6 +133,7 @@ impl LogFile {
             caught_up_at: 0,
             finished: false,
             given_up: false,
+            error: None,
             retry_at: None,
             listed: true,
             missing_since: now,
@@ -176,9 +180,9 @@ impl LogFile {
         self.tail.last_ms()
     }
 
-    /// Bytes that were not read, let alone delivered.
+    /// Bytes that are neither settled nor on their way.
     pub(super) fn unread(&self) -> u64 {
-        self.size.saturating_sub(self.tail.position())
+        if self.given_up { 0 } else { self.tail.unread(self.size) }
     }
 
     /// Whether a turn may find something.
@@ -193,6 +197,16 @@ impl LogFile {
     /// How far it is read when draining: what is there now; all of a compressed file.
     pub(super) fn drain_until(&self) -> u64 {
         if matches!(self.source, Some(Source::Gzip(_))) && !self.finished { u64::MAX } else { self.size }
+    }
+
+    /// Whether reading up to `until` is not done: a file that waits after an error of the disk is not.
+    pub(super) fn is_to_be_read(&self, until: u64) -> bool {
+        self.has_unread() && self.tail.position() < until
+    }
+
+    /// Whether everything before `until` is settled; for [`u64::MAX`], all of a compressed file.
+    pub(super) fn is_settled_until(&self, until: u64) -> bool {
+        if until == u64::MAX { self.finished && self.is_settled() } else { self.settled.len_before(until) >= until }
     }
 
     /// Whether everything that was read is settled.

@@ -210,8 +210,7 @@ impl Pipeline {
 /// Looks at one file. `true` if there may be something to read. A plain file that was cut becomes two: what it was, in front
 /// of what it is.
 pub(super) fn look_at(container: &mut Container, index: usize, next_file: &mut crate::FileNo, now: Instant) -> bool {
-    let Container { files, ledger, last_error, .. } = container;
-    let file = &mut files[index];
+    let file = &mut container.files[index];
     match file.look(now) {
         Ok(Look::Same) => false,
         Ok(Look::Grew) => true,
@@ -221,23 +220,24 @@ pub(super) fn look_at(container: &mut Container, index: usize, next_file: &mut c
             if file.syntax == Syntax::Plain {
                 return match file.split_off(number, now) {
                     Ok(old) => {
-                        files.insert(index, old);
+                        container.files.insert(index, old);
                         true
                     }
                     Err(_) => false,
                 };
             }
-            let lost = file.unread() + file.tail.waiting_bytes();
-            ledger.abandoned_bytes += lost;
+            let lost = container.give_up(index);
+            let file = &mut container.files[index];
             let name = file.name.to_string_lossy().into_owned();
             let message = format!("{name} was cut short; {lost} bytes that had not been read are gone");
             tracing::warn!(file = name, abandoned_bytes = lost, "A log file was cut short. It is read from its start.");
-            *last_error = Some(message);
-            file.start_over(number, now).is_ok()
+            let begun = file.start_over(number, now).is_ok();
+            container.last_error = Some(message);
+            begun
         }
         Err(error) => {
-            *last_error = Some(format!("{}: {error}", file.name.to_string_lossy()));
             file.next_look = now + AFTER_ERROR;
+            container.last_error = Some(format!("{}: {error}", file.name.to_string_lossy()));
             false
         }
     }
@@ -265,7 +265,10 @@ fn failed(container: &mut Container, index: usize, error: &std::io::Error, now: 
         // A disk may: what is unread stays unread.
         file.retry_at = Some(now + AFTER_ERROR);
     }
-    container.complain(format!("{name}: {error}"));
+    let error = format!("{name}: {error}");
+    // Listings that find nothing wrong do not take it back.
+    file.error = Some(error.clone());
+    container.complain(error);
 }
 
 /// How things stand at the end of a file that was read.
@@ -320,6 +323,10 @@ impl Reader<'_> {
 
     fn chunk(&mut self, container: &mut Container, index: usize) -> std::io::Result<Turn> {
         let turn = self.with(container, index, |tail, source, window, sink| tail.turn(source, window, sink))?;
+        let file = &mut container.files[index];
+        if matches!(file.source, Some(Source::Plain(_))) {
+            (file.error, file.retry_at) = (None, None);
+        }
         Ok(turn.unwrap_or(Turn::CaughtUp))
     }
 
@@ -352,8 +359,8 @@ impl Reader<'_> {
             self.carry(container, index, successor)?;
         }
         let file = &mut container.files[index];
-        // A file without a name ends with us.
-        let last_chance = self.draining && nameless;
+        // A file without a name ends with us. What another file follows is as good as ended: nothing in it waits for us.
+        let last_chance = self.draining;
         if !file.finished && quiet < self.settings.quiet_period && !last_chance {
             return Ok(End::Open);
         }

@@ -366,15 +366,14 @@ impl Pipeline {
         while pinned > self.settings.pinned_bytes {
             let pinned_most = |c: &Container| c.files.iter().map(|f| f.pinned).max();
             let Some(container) = self.containers.values_mut().max_by_key(|c| pinned_most(c)) else { return };
-            let Container { ledger, name, files, .. } = container;
-            let Some(file) = files.iter_mut().max_by_key(|f| f.pinned) else { return };
-            let unread = file.unread() + file.tail.waiting_bytes();
+            let Some(index) = (0..container.files.len()).max_by_key(|i| container.files[*i].pinned) else { return };
+            let unread = container.give_up(index);
+            let file = &mut container.files[index];
             tracing::error!(
-                log = %name,
+                log = %container.name,
                 abandoned_bytes = unread,
                 "Deleted log files hold more disk space than `logs.pinned_bytes` allows; the largest is given up."
             );
-            ledger.abandoned_bytes += unread;
             pinned = pinned.saturating_sub(file.pinned.max(1));
             file.size = file.tail.position();
             (file.finished, file.given_up) = (true, true);

@@ -333,11 +333,6 @@ impl Tail {
         size.saturating_sub(handed_on.len_before(size)) + waiting + carried
     }
 
-    /// The lines that the file before this one began, and that wait here for their end.
-    pub(crate) fn carried(&self) -> impl Iterator<Item = (FileNo, &Ranges)> {
-        self.partial.iter().flatten().filter_map(Partial::carried)
-    }
-
     /// Hands on what has waited too long: pieces of a line for their end, complete lines for more that belong to them.
     pub(crate) fn flush_late(
         &mut self,

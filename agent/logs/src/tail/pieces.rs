@@ -196,6 +196,11 @@ impl Tail {
         Ok(carried)
     }
 
+    /// The lines that the file before this one began, and that wait here for their end.
+    pub(crate) fn carried(&self) -> impl Iterator<Item = (FileNo, &Ranges)> {
+        self.partial.iter().flatten().filter_map(Partial::carried)
+    }
+
     /// Whether nothing was read yet, so that lines begun in the file before can go on here.
     pub(crate) fn is_untouched(&self) -> bool {
         !self.touched

@@ -246,12 +246,12 @@ fn ranges(pairs: Vec<[u64; 2]>) -> Ranges {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Broken {
+pub(crate) enum Broken {
     Later(u32),
     Corrupt(String),
 }
 
-fn decode(bytes: &[u8]) -> Result<Records, Broken> {
+pub(crate) fn decode(bytes: &[u8]) -> Result<Records, Broken> {
     let corrupt = |why: &str| Broken::Corrupt(why.to_owned());
     let end = memchr::memchr(b'\n', bytes).ok_or_else(|| corrupt("it ends too early"))?;
     let (json, sum) = bytes.split_at(end);

@@ -17,6 +17,9 @@ mod batch;
 mod checkpoint;
 mod discover;
 mod encode;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod ledger;
 pub mod limits;

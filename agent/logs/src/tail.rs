@@ -175,7 +175,8 @@ impl Tail {
         }
         self.long = None;
         self.touched = false;
-        self.position = skip.low_water();
+        // What was carried into this file looks for its end from the start.
+        self.position = if self.has_partial() { 0 } else { skip.low_water() };
         self.skip = skip;
     }
 

@@ -335,3 +335,117 @@ fn a_line_of_very_many_pieces_goes_on_in_parts() {
         assert_eq!(taker.settled.low_water(), text.len() as u64);
     }
 }
+
+/// Bytes of `text` from where `from` begins to the end of `to`.
+fn span(text: &str, from: &str, to: &str) -> Range<u64> {
+    text.find(from).unwrap() as u64..(text.find(to).unwrap() + to.len()) as u64
+}
+
+/// After a restart, pieces whose end was delivered before are lines of their own.
+#[test]
+fn pieces_are_not_joined_across_what_is_settled() {
+    let end = line("stdout", "F", "b");
+    for (start, expected) in [("a".to_owned(), &["a", "c"][..]), (String::new(), &["", "c"])] {
+        let text = line("stdout", "P", &start) + &end + &line("stdout", "F", "c");
+        let (mut log, mut taker) = (Log::new(text.as_bytes()), Taker::new());
+        taker.settled = Ranges::from_iter(std::iter::once(span(&text, &end, &end)));
+        log.read(&mut Tail::resume(&taker.settled.clone()), &mut taker);
+        assert_eq!(taker.contents(), expected);
+        assert_eq!(taker.settled.low_water(), text.len() as u64);
+    }
+}
+
+/// The same where rotation cut the line, and more of the new file than its first line is settled.
+#[test]
+fn carried_pieces_are_not_joined_across_what_is_settled() {
+    let text = line("stdout", "F", "its end") + &line("stdout", "F", "another");
+    let mut old = Log::new(line("stdout", "P", "start").as_bytes());
+    let (mut new, mut first, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
+    let mut second = Tail::resume(&Ranges::from_iter(std::iter::once(span(&text, "2026", "its end\n"))));
+    old.read(&mut first, &mut taker);
+    second.continue_with(first.carry(7, &mut old.source, &mut old.window).unwrap());
+    new.read(&mut second, &mut taker);
+    assert_eq!(taker.contents(), ["start", "another"]);
+}
+
+/// A line that is being truncated, or handed on in parts, ends where its end is settled: the next line is another.
+#[test]
+fn a_long_line_ends_where_its_rest_is_settled() {
+    let tail = line("stdout", "F", &"c".repeat(80));
+    let pieces = line("stdout", "P", &"a".repeat(80)) + &line("stdout", "P", &"b".repeat(80)) + &tail;
+    let whole = line("stdout", "F", &("d".repeat(100) + &"e".repeat(80)));
+    for (text, rest, parts) in [(pieces, tail, 1), (whole, "e".repeat(80) + "\n", 1)] {
+        for splits in [false, true] {
+            let text = text.clone() + &line("stdout", "F", "next");
+            let (mut log, mut taker) = (Log::new(text.as_bytes()), Taker::new());
+            (taker.most, taker.splits) = (100, splits);
+            taker.settled = Ranges::from_iter(std::iter::once(span(&text, &rest, &rest)));
+            log.read(&mut Tail::resume(&taker.settled.clone()), &mut taker);
+            let contents = taker.contents();
+            assert!(contents.len() > parts && contents.last().unwrap() == "next", "{contents:?}");
+            assert_eq!(taker.settled.low_water(), text.len() as u64);
+        }
+    }
+}
+
+/// After a crash in the middle of a truncated line its rest is no event.
+#[test]
+fn the_rest_of_a_truncated_line_stays_away_after_a_restart() {
+    let text = line("stdout", "F", &"x".repeat(50_000)) + &line("stdout", "F", "next");
+    let (mut log, mut taker) = (Log::new(text.as_bytes()), Taker::new());
+    (taker.most, taker.splits) = (20_000, false);
+    let cut = text.find('x').unwrap() as u64 + 20_000;
+    let mut resumed = Tail::resume(&Ranges::from_iter(std::iter::once(0..cut)));
+    log.read(&mut resumed, &mut taker);
+    assert_eq!(taker.contents(), ["next"]);
+}
+
+/// An error of the disk while the pieces of a line are fetched again leaves them where they are.
+#[test]
+fn pieces_outlive_an_error_of_the_disk() {
+    let mut log = Log::new(line("stdout", "P", "one ").as_bytes());
+    let (mut tail, mut taker) = (Tail::default(), Taker::new());
+    log.read(&mut tail, &mut taker);
+    log.append(line("stdout", "F", "two").as_bytes());
+    // The last piece is read, and then the disk fails: its buffer is all there is.
+    let broken = || Source::Plain(File::options().append(true).open("/dev/null").unwrap());
+    let text = line("stdout", "F", "two");
+    let chunk = Chunk { start: tail.position(), bytes: text.as_bytes() };
+    let mut clock = TimestampCache::default();
+    assert!(tail.lines(&chunk, &mut broken(), &mut Vec::new(), &mut clock, &mut taker).is_err());
+    assert!(tail.flush_partials(&mut broken(), &mut Vec::new(), &mut taker).is_err());
+    assert!(tail.carry(7, &mut broken(), &mut log.window).unwrap().iter().all(Option::is_none));
+    taker.most = 5;
+    assert!(tail.lines(&chunk, &mut broken(), &mut Vec::new(), &mut clock, &mut taker).is_err());
+    taker.most = 1_000;
+    log.read(&mut tail, &mut taker);
+    assert_eq!(taker.contents(), ["one two"]);
+}
+
+/// What is missing of a file that is deleted: not what was delivered behind lines that were given back.
+#[test]
+fn what_is_unread_is_what_was_neither_handed_on_nor_settled() {
+    let text = [line("stdout", "F", "a"), line("stdout", "F", "b"), line("stdout", "F", "c")].concat();
+    let (mut log, mut tail, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
+    log.read(&mut tail, &mut taker);
+    let size = text.len() as u64;
+    assert_eq!(tail.unread(size), 0);
+    tail.give_back(&Ranges::from_iter(std::iter::once(0..size / 3)));
+    assert_eq!(tail.unread(size), size / 3);
+    assert_eq!(tail.unread(size + 10), size / 3 + 10);
+}
+
+/// Given back once more while they wait for their end, carried pieces are still not joined with what follows their settled end.
+#[test]
+fn carried_pieces_wait_where_the_file_begins() {
+    let text = line("stdout", "F", "its end") + &line("stdout", "F", "another");
+    let mut old = Log::new(line("stdout", "P", "start").as_bytes());
+    let (mut new, mut first, mut taker) = (Log::new(text.as_bytes()), Tail::default(), Taker::new());
+    let settled = Ranges::from_iter(std::iter::once(span(&text, "2026", "its end\n")));
+    let mut second = Tail::resume(&settled);
+    old.read(&mut first, &mut taker);
+    second.continue_with(first.carry(7, &mut old.source, &mut old.window).unwrap());
+    second.give_back(&Ranges::default());
+    new.read(&mut second, &mut taker);
+    assert_eq!(taker.contents(), ["start", "another"]);
+}

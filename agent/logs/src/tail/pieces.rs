@@ -28,6 +28,7 @@ pub(crate) struct Carried {
     pub(super) parts: u32,
     mid_line: bool,
     trace: Trace,
+    touched: Option<Instant>,
 }
 
 /// Where a content is in the file.
@@ -70,6 +71,7 @@ impl Partial {
             parts: carried.parts,
             mid_line: carried.mid_line,
             trace: carried.trace,
+            touched: carried.touched,
             carried: Some(carried),
             ..Self::default()
         }
@@ -191,6 +193,7 @@ impl Tail {
                 parts: partial.parts,
                 mid_line: partial.mid_line,
                 trace: partial.trace,
+                touched: partial.touched,
             });
         }
         Ok(carried)

@@ -449,3 +449,29 @@ fn carried_pieces_wait_where_the_file_begins() {
     new.read(&mut second, &mut taker);
     assert_eq!(taker.contents(), ["start", "another"]);
 }
+
+/// The end of a line that rotation cut may come later than the rest of the new file: its start waits there as long as it would
+/// have in the old one.
+#[test]
+fn carried_pieces_wait_as_long_as_others() {
+    let mut old = Log::new(line("stdout", "P", "start, ").as_bytes());
+    let mut new = Log::new(line("stderr", "F", "another").as_bytes());
+    let (mut first, mut second, mut taker) = (Tail::default(), Tail::default(), Taker::new());
+    old.read(&mut first, &mut taker);
+    second.continue_with(first.carry(7, &mut old.source, &mut old.window).unwrap());
+    new.read(&mut second, &mut taker);
+    let mut waiting = Waiting { pieces: Duration::from_secs(3600), lines: Duration::ZERO };
+    second.flush_late(&waiting, &mut new.source, &mut new.window, &mut taker).unwrap();
+    assert_eq!(taker.contents(), ["another"]);
+    new.append(line("stdout", "F", "end").as_bytes());
+    new.read(&mut second, &mut taker);
+    assert_eq!(taker.contents(), ["another", "start, end"]);
+    // And no longer.
+    let mut third = Tail::default();
+    old.append(line("stdout", "P", "last words").as_bytes());
+    old.read(&mut first, &mut taker);
+    third.continue_with(first.carry(7, &mut old.source, &mut old.window).unwrap());
+    waiting.pieces = Duration::ZERO;
+    third.flush_late(&waiting, &mut new.source, &mut new.window, &mut taker).unwrap();
+    assert_eq!(taker.contents().last().unwrap(), "last words");
+}

@@ -46,7 +46,7 @@ impl Handler for Admin {
             match path {
                 _ if !is_read(method) => not_allowed(),
                 "/v1/logs" => match (&self.0.logs, self.0.status().await) {
-                    (None, _) => Response::text(404, "container logs are off (`logs.enabled`)\n"),
+                    (None, _) => Response::text(404, "logs are off (`logs.enabled`)\n"),
                     (Some(_), None) => Response::text(503, "the log room does not answer: it may wait for a disk\n"),
                     (Some(_), Some(status)) => json(200, &status),
                 },

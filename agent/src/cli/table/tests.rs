@@ -65,7 +65,7 @@ fn what_is_lost_failing_or_left_out_is_said() {
     for part in [
         "lost: 3 too_old",
         "failing for 1h06m: /g s: PutLogEvents: AccessDeniedException",
-        "1 containers are not shipped",
+        "1 logs are not shipped",
         "no space left",
         "inotify",
     ] {

@@ -15,7 +15,7 @@ async fn a_torn_gz_delivers_what_can_be_read_and_ends() {
     let mut rig = Rig::new().await;
     rig.settings.missing_period = Duration::from_secs(1);
     let log = rig.log("web", "app");
-    let contents: Vec<_> = (0..20_000).map(|n| format!("line {n}")).collect();
+    let contents: Vec<_> = (0..20_000).map(|n| format!("line {n}, whole")).collect();
     let text: String = contents.iter().map(|c| line(c)).collect();
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(text.as_bytes()).unwrap();

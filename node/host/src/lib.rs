@@ -61,6 +61,8 @@ pub struct Attributes {
     pub allocated: u64,
     /// Number of names the file has; 0 once it is deleted and only held open.
     pub links: u64,
+    /// When its content was last changed: nanoseconds since the epoch.
+    pub modified_ns: i128,
 }
 
 impl Attributes {
@@ -83,6 +85,7 @@ impl Attributes {
             size: m.len(),
             allocated: m.blocks().saturating_mul(512),
             links: m.nlink(),
+            modified_ns: nanoseconds(m.mtime(), m.mtime_nsec()),
         })
     }
 
@@ -99,8 +102,13 @@ impl Attributes {
             size: u64::try_from(s.st_size).unwrap_or(0),
             allocated: u64::try_from(s.st_blocks).unwrap_or(0).saturating_mul(512),
             links: s.st_nlink,
+            modified_ns: nanoseconds(s.st_mtime, s.st_mtime_nsec),
         }
     }
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> i128 {
+    i128::from(seconds) * 1_000_000_000 + i128::from(rest)
 }
 
 /// One name in a directory.

@@ -70,7 +70,7 @@ fn audit(line: &[u8]) -> Option<i64> {
     let (seconds, rest) = number(line.get(at..)?)?;
     let (millis, rest) = number(rest.strip_prefix(b".")?)?;
     let in_range = seconds < 1 << 40 && millis < 1_000;
-    (in_range && rest.starts_with(b":")).then_some(seconds * 1_000 + millis)
+    (in_range && rest.starts_with(b":")).then(|| seconds * 1_000 + millis)
 }
 
 fn number(text: &[u8]) -> Option<(i64, &[u8])> {

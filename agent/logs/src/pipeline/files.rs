@@ -43,6 +43,8 @@ pub(super) struct LogFile {
     pub(super) settled: Ranges,
     /// Uncompressed size when it was last looked at.
     pub(super) size: u64,
+    /// When a plain file had been written to last when it was last looked at; `None` if it was not.
+    modified_ns: Option<i128>,
     /// Disk space that only we keep from being freed: the file has no name any more.
     pub(super) pinned: u64,
     /// The size at which everything complete had been read.
@@ -90,6 +92,7 @@ impl LogFile {
             tail: Tail::resume(&record.settled),
             settled: record.settled.clone(),
             size: record.size,
+            modified_ns: None,
             pinned: 0,
             caught_up_at: 0,
             finished: false,
@@ -129,6 +132,7 @@ impl LogFile {
             tail: Tail::default(),
             settled: Ranges::default(),
             size: 0,
+            modified_ns: None,
             pinned: 0,
             caught_up_at: 0,
             finished: false,
@@ -245,9 +249,12 @@ impl LogFile {
             self.learn_head();
         }
         if self.syntax == Syntax::Plain {
-            if attributes.size > self.size && self.was_rewritten()? {
+            // One that was cut may have grown to the very size it had.
+            let written = attributes.size > self.size || self.modified_ns != Some(attributes.modified_ns);
+            if written && self.was_rewritten()? {
                 return Ok(Look::Cut);
             }
+            self.modified_ns = Some(attributes.modified_ns);
             self.learn_mark()?;
         }
         let grew = attributes.size > self.size;

@@ -158,13 +158,18 @@ fn is_packed(file: &mut LogFile, source: &mut Source, start: &[u8]) -> bool {
     starts_alike && (file.listed || !file.mark.is_some_and(|mark| reaches(mark.at)))
 }
 
-/// Whether a source is a copy, perhaps half made, of the file that is written now.
+/// Whether a source is a copy, perhaps half made, of the file that is written now. What that file was is told by what is
+/// known of it: it may have been cut since it was looked at, and then the next look makes the copy what it was.
 fn is_copy_of(file: &mut LogFile, source: &mut Source, start: &[u8]) -> bool {
     if !file.listed || !file.place.is_current() {
         return false;
     }
+    let known = usize::from(file.head.len);
     let Some(original) = &mut file.source else { return false };
-    let same_start = original.head().is_ok_and(|head| head.starts_with(start));
+    let same_start = match start.len() < known || known == 0 {
+        false => file.head.matches(start),
+        true => original.head().is_ok_and(|head| head.starts_with(start) || head.len() < known),
+    };
     let mut differs = |mark| source.mark(mark).is_ok_and(|copied| copied.is_some() && copied != file.mark);
     same_start && !file.mark.is_some_and(|mark| differs(mark.at))
 }
@@ -215,3 +220,6 @@ fn take_over(file: &mut LogFile, item: &Found, source: Source, start: &[u8], now
         file.head = Head::of(start);
     }
 }
+
+#[cfg(test)]
+mod tests;

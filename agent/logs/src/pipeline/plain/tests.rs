@@ -1,3 +1,5 @@
+#![expect(clippy::disallowed_methods, reason = "a test writes the files it reads")]
+
 //! Moments between a look and a listing that real rotation hits only under load.
 
 use std::io::Write;

@@ -15,7 +15,7 @@ use safeguard_host::{HostError, HostRoot};
 use safeguard_logs::{Deadlines, Logs, NodeNames, SdkLogs, Status};
 use tokio::task::JoinSet;
 
-use crate::config::{self, Checked, Environment, Missing, Problems, Resolved, Settings};
+use crate::config::{self, Checked, Environment, Missing, Problems, ProgramSettings, Resolved, Settings};
 use crate::health::Health;
 use crate::routes::{Admin, Inside, Metrics};
 use crate::summary::Summary;
@@ -86,11 +86,11 @@ impl Agent {
         let checked = settings.checked()?;
         let lock = InstanceLock::acquire(&settings.lock())?;
         let resolved = config::resolve_checked(&settings, &checked, &environment).await;
-        for (key, (value, source)) in &resolved.found {
+        for (key, value, source) in resolved.found.iter() {
             tracing::debug!(key, value, %source, "Found what the settings leave open.");
         }
-        if !resolved.missing.is_empty() {
-            return Err(StartError::Identity(resolved.missing));
+        if !resolved.found.missing.is_empty() {
+            return Err(StartError::Identity(resolved.found.missing));
         }
         let unix = admin::bind_unix(&settings.socket())?;
         let tcp = checked.metrics.map(admin::bind_tcp).transpose()?;
@@ -205,12 +205,13 @@ async fn start_logs(
     resolved: &Resolved,
 ) -> Result<Logs, StartError> {
     let (aws, logs) = (&settings.aws, &settings.logs);
-    let found = |key: &str, set: &Option<String>| set.clone().or_else(|| resolved.get(key).map(str::to_owned));
+    let found = |key: &str, set: &Option<String>| resolved.found.or(set.as_ref(), key);
     let options = SdkOptions {
+        app: "safeguard-agent",
         region: resolved.names.region.clone(),
         imds_endpoint: found("aws.imds_endpoint", &aws.imds_endpoint),
         http: HttpOptions {
-            ca_bundle: aws.ca_bundle.clone().or_else(|| resolved.get("aws.ca_bundle").map(PathBuf::from)),
+            ca_bundle: aws.ca_bundle.clone().or_else(|| resolved.found.get("aws.ca_bundle").map(PathBuf::from)),
             proxies: environment.proxies(),
         },
         credentials: environment.credentials().cloned(),

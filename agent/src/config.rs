@@ -5,27 +5,21 @@
 
 mod check;
 mod discover;
-mod environment;
-mod file;
-mod filter;
 mod raw;
 mod resolve;
 mod restart;
-mod show;
-mod units;
 
-pub use check::{Problem, Problems};
-pub use environment::Environment;
-pub use file::{DEFAULT_PATH, FileError, SettingsFile};
-pub use filter::quiet;
 pub use raw::{Aws, Class, Format, Groups, Logs, Node, Oversize, Process, Settings};
-pub use resolve::{Missing, Resolved, Source, resolve};
-pub use show::{document, rows};
-pub use units::{HumanBytes, HumanDuration, UnitError};
+pub use resolve::{Resolved, resolve};
+pub use safeguard_aws::Environment;
+pub use safeguard_daemon::settings::{Found, HumanBytes, HumanDuration, Missing, Problems, ProgramSettings, Source};
 
 pub(crate) use check::Checked;
 pub(crate) use resolve::resolve_checked;
 pub(crate) use restart::{merge, needs_restart};
+
+/// The settings file of the agent.
+pub type SettingsFile = safeguard_daemon::settings::SettingsFile<Settings>;
 
 /// The commented example: every key, with its default.
 pub const EXAMPLE: &str = include_str!("config/example.toml");

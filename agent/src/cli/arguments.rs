@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use safeguard_agent::config::DEFAULT_PATH;
+use safeguard_agent::config::{ProgramSettings, Settings};
 
 use super::{config, run, status};
+
+const DEFAULT_PATH: &str = Settings::DEFAULT_PATH;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use safeguard_agent::Environment;
-use safeguard_agent::config::{EXAMPLE, SettingsFile, document, resolve, rows};
-use safeguard_daemon::settings::render_table;
+use safeguard_agent::config::{EXAMPLE, SettingsFile, resolve};
+use safeguard_daemon::settings::{document, render_table, rows};
+use safeguard_daemon::terminal::{complain, exit, print};
 
 use super::arguments::Format;
-use super::exit;
-use super::output::{complain, print};
 
 pub(super) fn example() -> u8 {
     print(EXAMPLE)
@@ -35,7 +34,7 @@ pub(super) fn show(config: Option<PathBuf>, format: Format) -> u8 {
     };
     let resolved = runtime.block_on(resolve(&loaded.value, &Environment::of_process()));
     runtime.shutdown_background();
-    let rows = rows(&loaded, file.path(), &resolved);
+    let rows = rows(&loaded, file.path(), &resolved.found);
     print(&match format {
         Format::Table => render_table(&rows),
         Format::Json => format!("{:#}\n", document(&rows)),

@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use safeguard_agent::config::{SettingsFile, quiet};
+use safeguard_agent::config::SettingsFile;
 use safeguard_agent::{Agent, Environment, StartError};
 use safeguard_daemon::lock::LockError;
 use safeguard_daemon::shutdown::{Signal, Signals};
-use safeguard_daemon::{sd, seccomp};
+use safeguard_daemon::telemetry::quiet;
+use safeguard_daemon::terminal::{complain, exit};
+use safeguard_daemon::{open_files, sd, seccomp};
 
-use super::output::complain;
-use super::{exit, service};
+use super::service;
 
 /// Threads of the runtime: it ships and answers; reading has a thread of its own.
 const WORKERS: usize = 2;
@@ -28,7 +28,7 @@ pub(super) fn run(config: Option<PathBuf>) -> u8 {
     if let Err(error) = quiet(&settings.log).install() {
         return complain(exit::USAGE, &error.to_string());
     }
-    raise_file_limit();
+    open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -78,15 +78,5 @@ fn refuse(error: &StartError) -> u8 {
         StartError::Lock(LockError::Held { .. }) => exit::BUSY,
         StartError::Settings(_) => exit::USAGE,
         _ => exit::FAILED,
-    }
-}
-
-/// Each container has a log file or two that are held open; the usual soft limit of 1,024 is for programs that use
-/// select(2).
-fn raise_file_limit() {
-    let raised = getrlimit(Resource::RLIMIT_NOFILE)
-        .and_then(|(soft, hard)| if soft < hard { setrlimit(Resource::RLIMIT_NOFILE, hard, hard) } else { Ok(()) });
-    if let Err(error) = raised {
-        tracing::warn!(%error, "The limit of open files stays as it is.");
     }
 }

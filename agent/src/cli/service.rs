@@ -7,9 +7,8 @@ use safeguard_agent::{Agent, Summary};
 use safeguard_daemon::sd;
 use safeguard_daemon::shutdown::{Signal, Signals};
 use safeguard_daemon::telemetry::Gate;
+use safeguard_daemon::terminal::exit;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-
-use super::exit;
 
 /// How often progress is looked at when systemd has no watchdog on us.
 const LOOK_EVERY: Duration = Duration::from_secs(10);

@@ -7,11 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use safeguard_agent::Status;
 use safeguard_daemon::admin::get_unix;
+use safeguard_daemon::terminal::{Style, complain, exit, print};
 
 use super::arguments::Format;
-use super::exit;
-use super::output::{complain, print};
-use super::table::{Style, table};
+use super::table::table;
 
 /// For one answer.
 const DEADLINE: Duration = Duration::from_secs(8);

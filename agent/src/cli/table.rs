@@ -1,32 +1,9 @@
 //! Pure: the table of `logs status`.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal;
 
 use safeguard_agent::{Count, JournalStatus, Ledger, LogStatus, Status, TargetStatus};
-
-/// Whether colours are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Style {
-    colour: bool,
-}
-
-impl Style {
-    /// Colours on a terminal, unless `NO_COLOR` (no-color.org) or `TERM=dumb` speak against it.
-    pub(super) fn of_stdout() -> Self {
-        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { colour: wanted && std::io::stdout().is_terminal() }
-    }
-
-    fn paint(self, code: &str, text: &str) -> String {
-        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
-    }
-}
-
-const RED: &str = "31";
-const YELLOW: &str = "33";
-const BOLD: &str = "1";
+use safeguard_daemon::terminal::{BOLD, RED, Style, YELLOW, printable};
 
 /// Longest message in the table; `--format json` has all of it.
 const MESSAGE: usize = 80;
@@ -185,11 +162,6 @@ fn lost(ledger: &Ledger) -> Count {
         sum.add(count);
     }
     sum
-}
-
-/// Names of containers and messages of servers are written by others: no control character reaches the terminal.
-fn printable(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
 }
 
 fn message(text: &str) -> String {

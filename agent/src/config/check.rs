@@ -1,56 +1,30 @@
 //! What a setting may say. Every problem is found at once, and names the key, its value, and what is allowed.
 
-mod findings;
+mod names;
 
-use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use safeguard_aws::Environment;
+use safeguard_aws::kubelet::cluster_char;
+use safeguard_daemon::settings::{Findings, HumanBytes, Problems};
+use safeguard_daemon::telemetry::check_quiet;
 use safeguard_logs::{
     FileSettings, JournalSettings, Multiline, MultilineSettings, NameKind, NodeNames, Selector, Template, UnitGlob,
     Variable, limits,
 };
 
-use findings::Findings;
+use names::Names;
 
-use super::environment::Environment;
-use super::filter;
 use super::raw::{Class, Format, Logs, Oversize, Settings};
-use super::units::HumanBytes;
-
-/// A value that a setting cannot have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The dotted key.
-    pub key: String,
-    /// The value, as it would be written.
-    pub value: String,
-    /// What is wrong, and what is allowed.
-    pub reason: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` = {}: {}", self.key, self.value, self.reason)
-    }
-}
-
-/// Everything that is wrong with settings; never empty.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
-
-impl fmt::Display for Problems {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
-        f.write_str(&lines.join("\n"))
-    }
-}
-
-impl std::error::Error for Problems {}
 
 /// The unit that this process runs as on hardened images. What it says would feed back into itself.
 const OWN_UNIT: &str = "safeguard-agent.service";
+
+/// Examples for messages.
+const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+const URL: &str = "https://logs.eu-central-1.amazonaws.com";
 
 /// Settings that were judged, in the types of the log room.
 #[derive(Debug)]
@@ -70,22 +44,14 @@ pub(crate) struct Checked {
 }
 
 impl Settings {
-    /// Judges every value.
-    ///
-    /// # Errors
-    /// [`Problems`], all of them.
-    pub fn check(&self) -> Result<(), Problems> {
-        self.checked().map(drop)
-    }
-
     pub(crate) fn checked(&self) -> Result<Checked, Problems> {
         let mut found = Findings::default();
-        let metrics = found.metrics(&self.agent.metrics);
+        let metrics = found.address_or_off("agent.metrics", &self.agent.metrics, METRICS);
         self.check_names(&mut found);
         self.check_paths(&mut found);
         self.check_amounts(&mut found);
         self.check_new_groups(&mut found);
-        found.test("log.filter", &self.log.filter, filter::check(&self.log));
+        found.test("log.filter", &self.log.filter, check_quiet(&self.log));
         let groups = &self.logs.groups;
         let application = found.template("logs.groups.application", NameKind::Group, &groups.application);
         let dataplane_group = found.template("logs.groups.dataplane", NameKind::Group, &groups.dataplane);
@@ -109,7 +75,7 @@ impl Settings {
         let multiline = self.check_multiline(&mut found);
         match (application, dataplane_group, host_group, stream, host_stream) {
             (Some(application), Some(dataplane_group), Some(host_group), Some(stream), Some(host_stream))
-                if found.0.is_empty() =>
+                if found.is_empty() =>
             {
                 Ok(Checked {
                     metrics,
@@ -126,7 +92,7 @@ impl Settings {
                     multiline,
                 })
             }
-            _ => Err(Problems(found.0)),
+            _ => found.finish(None),
         }
     }
 
@@ -147,8 +113,7 @@ impl Settings {
 
     fn check_names(&self, found: &mut Findings) {
         let (node, aws) = (&self.node, &self.aws);
-        let region = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        found.word("aws.region", aws.region.as_deref(), 64, region, "a region such as \"eu-central-1\"");
+        found.region("aws.region", aws.region.as_deref());
         let name = |c: char| !c.is_control() && !c.is_whitespace();
         found.word("node.name", node.name.as_deref(), 253, name, "the name of a Kubernetes node");
         found.word("node.cluster", node.cluster.as_deref(), 100, cluster_char, "the name of an EKS cluster");
@@ -156,8 +121,8 @@ impl Settings {
         found.word("node.instance_id", node.instance_id.as_deref(), 64, id, "an id such as \"i-0123456789abcdef0\"");
         let digit = |c: char| c.is_ascii_digit();
         found.word("node.account", node.account.as_deref(), 12, digit, "the 12 digits of an AWS account");
-        found.url("aws.endpoint_url", aws.endpoint_url.as_deref());
-        found.url("aws.imds_endpoint", aws.imds_endpoint.as_deref());
+        found.url("aws.endpoint_url", aws.endpoint_url.as_deref(), URL);
+        found.url("aws.imds_endpoint", aws.imds_endpoint.as_deref(), URL);
     }
 
     fn check_paths(&self, found: &mut Findings) {
@@ -168,12 +133,10 @@ impl Settings {
             ("agent.state_dir", Some(self.agent.state_dir.as_path())),
             ("agent.run_dir", Some(self.agent.run_dir.as_path())),
         ] {
-            if let Some(path) = path.filter(|path| !path.is_absolute()) {
-                found.add(key, &path.display(), "allowed is an absolute path");
-            }
+            found.absolute(key, path);
         }
-        for (at, path) in self.logs.journal.dirs.iter().enumerate().filter(|(_, path)| !path.is_absolute()) {
-            found.add(&format!("logs.journal.dirs[{at}]"), &path.display(), "allowed is an absolute path");
+        for (at, path) in self.logs.journal.dirs.iter().enumerate() {
+            found.absolute(&format!("logs.journal.dirs[{at}]"), Some(path));
         }
         // sockaddr_un(7) has room for 107 bytes and the final NUL.
         if self.socket().as_os_str().len() > 107 {
@@ -253,11 +216,6 @@ impl Settings {
     pub fn lock(&self) -> std::path::PathBuf {
         self.agent.run_dir.join("agent.lock")
     }
-}
-
-/// EKS API Reference, `CreateCluster`: `^[0-9A-Za-z][A-Za-z0-9\-_]*`, at most 100 characters.
-pub(super) fn cluster_char(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
 impl Checked {

@@ -5,13 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::Path;
 
+use safeguard_aws::kubelet::{KUBECONFIG, argument, cluster_in_kubeconfig, node_name};
 use safeguard_host::{HostDir, HostRoot};
-use serde::Deserialize;
-
-use super::check::cluster_char;
-
-/// Where the kubelet's kubeconfig is on EKS nodes (amazon-eks-ami: bootstrap.sh and nodeadm).
-pub(super) const KUBECONFIG: &str = "/var/lib/kubelet/kubeconfig";
 
 const KUBECONFIG_BYTES: u64 = 256 * 1024;
 const HOSTNAME_BYTES: u64 = 4 * 1024;
@@ -26,52 +21,7 @@ const MAX_PROCESSES: usize = 32_768;
 pub(super) fn cluster(host: &HostRoot) -> Option<String> {
     let text = host.read(Path::new(KUBECONFIG), KUBECONFIG_BYTES);
     let text = text.inspect_err(|error| tracing::debug!(%error, "no cluster name from the kubelet")).ok()?;
-    cluster_in(&text)
-}
-
-#[derive(Deserialize)]
-struct Kubeconfig {
-    #[serde(default)]
-    users: Vec<User>,
-}
-
-#[derive(Deserialize)]
-struct User {
-    user: Option<Credentials>,
-}
-
-#[derive(Deserialize)]
-struct Credentials {
-    exec: Option<Exec>,
-}
-
-#[derive(Deserialize)]
-struct Exec {
-    #[serde(default)]
-    args: Vec<String>,
-}
-
-fn cluster_in(kubeconfig: &[u8]) -> Option<String> {
-    let config: Kubeconfig = serde_yaml_ng::from_slice(kubeconfig)
-        .inspect_err(|error| tracing::debug!(%error, path = KUBECONFIG, "the kubelet's kubeconfig is not understood"))
-        .ok()?;
-    let execs = config.users.into_iter().filter_map(|user| user.user?.exec);
-    execs.map(|exec| exec.args).find_map(|args| {
-        let name = ["--cluster-name", "--cluster-id", "-i"].iter().find_map(|flag| argument(&args, flag))?;
-        is_cluster(&name).then_some(name)
-    })
-}
-
-/// Whether it can be the name of an EKS cluster.
-pub(super) fn is_cluster(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 100 && name.chars().all(cluster_char)
-}
-
-/// `--flag value` or `--flag=value`; the last one wins, as with the flags of Go programs.
-fn argument(args: &[String], flag: &str) -> Option<String> {
-    let joined = |arg: &String| Some(arg.strip_prefix(flag)?.strip_prefix('=')?.to_owned());
-    let at = |(i, arg): (usize, &String)| if arg == flag { args.get(i + 1).cloned() } else { joined(arg) };
-    args.iter().enumerate().filter_map(at).next_back()
+    cluster_in_kubeconfig(&text)
 }
 
 /// The node's name in the running kubelet's `--hostname-override`.
@@ -111,13 +61,6 @@ pub(super) fn host_name(host: &HostRoot) -> Option<String> {
     let text = String::from_utf8(text).ok()?;
     let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'))?;
     node_name(line).filter(|name| name != "localhost" && !name.starts_with("localhost."))
-}
-
-/// Trimmed and in lower case, as the kubelet makes it (`nodeutil.GetHostname`); `None` if it cannot be a node's name.
-pub(super) fn node_name(text: &str) -> Option<String> {
-    let name = text.trim().to_ascii_lowercase();
-    let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
-    (!name.is_empty() && name.len() <= 253 && name.chars().all(allowed)).then_some(name)
 }
 
 #[cfg(test)]

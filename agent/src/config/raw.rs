@@ -4,11 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use safeguard_daemon::settings::{Loaded, SettingsError, known_keys, load};
+use safeguard_daemon::settings::{HumanBytes, HumanDuration, Problems, ProgramSettings};
 use safeguard_daemon::telemetry::Telemetry;
 use serde::{Deserialize, Serialize};
-
-use super::units::{HumanBytes, HumanDuration};
 
 /// All settings of the agent.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -313,21 +311,10 @@ impl Default for Process {
     }
 }
 
-impl Settings {
-    /// Every dotted key.
-    #[must_use]
-    pub fn keys() -> Vec<String> {
-        known_keys(&Self::default())
-    }
+impl ProgramSettings for Settings {
+    const DEFAULT_PATH: &'static str = "/etc/safeguard/agent.toml";
 
-    /// Reads the text of a settings file that messages call `origin`. Values are not judged yet; see
-    /// [`Settings::check`](Self::check).
-    ///
-    /// # Errors
-    /// [`SettingsError`] naming file, line and key.
-    pub fn parse(text: &str, origin: &str) -> Result<Loaded<Self>, SettingsError> {
-        let keys = Self::keys();
-        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-        load(text, origin, &keys)
+    fn check(&self) -> Result<(), Problems> {
+        self.checked().map(drop)
     }
 }

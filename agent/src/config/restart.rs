@@ -1,6 +1,6 @@
 //! What may change while the agent runs, and what needs a restart.
 
-use serde_json::Value;
+use safeguard_daemon::settings::differing;
 
 use super::raw::{Logs, Multiline, Settings};
 
@@ -41,18 +41,14 @@ pub(crate) fn merge(running: &Settings, new: &Settings) -> Settings {
 
 /// The keys whose value differs and cannot change while the agent runs.
 pub(crate) fn needs_restart(running: &Settings, new: &Settings) -> Vec<String> {
-    let (Ok(running), Ok(new)) = (serde_json::to_value(running), serde_json::to_value(new)) else { return Vec::new() };
-    let differs = |key: &String| at(&running, key) != at(&new, key);
-    Settings::keys().into_iter().filter(|key| !LIVE.contains(&key.as_str())).filter(differs).collect()
-}
-
-fn at<'v>(value: &'v Value, key: &str) -> Option<&'v Value> {
-    key.split('.').try_fold(value, |value, name| value.get(name))
+    let differing = differing(running, new).into_iter();
+    differing.filter(|key| !LIVE.contains(&key.as_str())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use safeguard_daemon::settings::ProgramSettings;
     use std::time::Duration;
 
     #[test]

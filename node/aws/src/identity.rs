@@ -64,6 +64,9 @@ pub enum IdentityError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The environment forbids to ask.
+    #[error("the metadata service is off (AWS_EC2_METADATA_DISABLED)")]
+    Off,
     /// No HTTP client.
     #[error(transparent)]
     Http(#[from] HttpError),

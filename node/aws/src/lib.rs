@@ -1,7 +1,8 @@
 //! What a node knows of AWS: who this instance is, and how an AWS SDK is configured here.
 //!
-//! Comes in: endpoints, a CA bundle, proxies and the names that the operator set. Goes out: [`Identity`], read from the
-//! instance metadata service (IMDSv2, never version 1), and an [`SdkConfig`] for any client.
+//! Comes in: endpoints, a CA bundle, proxies and the names that the operator set, in settings or in the [`Environment`]. Goes
+//! out: [`Identity`], read from the instance metadata service (IMDSv2, never version 1), an [`SdkConfig`] for any client, and
+//! the token that an EKS cluster knows this instance by.
 //!
 //! Never: asks the metadata service when it was not told to, starts a process to get credentials (the SDK is built
 //! without `credential_process`), sends a request for credentials through a proxy, or writes a secret into a log or an
@@ -9,10 +10,15 @@
 //!
 //! Depends on no crate of ours.
 
+mod eks;
+mod environment;
 mod http;
 mod identity;
+pub mod kubelet;
 mod sdk;
 
+pub use eks::{EksToken, EksTokenError, eks_token};
+pub use environment::Environment;
 pub use http::{HttpError, HttpOptions, Proxies, http_client};
 pub use identity::{Identity, IdentityError, Wanted, identity};
 pub use sdk::{SdkError, SdkOptions, sdk_config};

@@ -13,6 +13,8 @@ use crate::http::{HttpError, HttpOptions, http_client};
 /// What the operator decides about the SDK.
 #[derive(Debug, Clone, Default)]
 pub struct SdkOptions {
+    /// How the program calls itself to AWS, in `User-Agent` and so in CloudTrail: letters, digits and dashes.
+    pub app: &'static str,
     /// AWS region, such as `eu-central-1`.
     pub region: String,
     /// Another URL for the metadata service, which may give credentials.
@@ -44,11 +46,13 @@ pub async fn sdk_config(options: &SdkOptions) -> Result<SdkConfig, SdkError> {
             SharedCredentialsProvider::new(chain.region(region.clone()).build().await)
         }
     };
-    let loader = aws_config::defaults(BehaviorVersion::latest())
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .region(region)
         .http_client(http)
-        .app_name(AppName::new("safeguard-agent").expect("letters and a dash are allowed"))
         .credentials_provider(credentials);
+    if let Ok(name) = AppName::new(options.app) {
+        loader = loader.app_name(name);
+    }
     Ok(loader.load().await)
 }
 

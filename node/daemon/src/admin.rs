@@ -19,7 +19,7 @@ mod client;
 mod serve;
 
 pub use bind::{BindError, TcpServer, UnixServer, bind_tcp, bind_unix};
-pub use client::{ClientError, get_unix};
+pub use client::{ClientError, ask_unix, get_unix};
 pub use hyper::Method;
 
 use crate::shutdown::Shutdown;

@@ -11,7 +11,10 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::util::SubscriberInitExt;
 
 mod gate;
+mod quiet;
+
 pub use gate::Gate;
+pub use quiet::{check_quiet, quiet};
 
 /// The shape of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -114,7 +117,7 @@ impl Telemetry {
 }
 
 /// no-color.org: set and not empty means no. `TERM=dumb` cannot show them.
-fn colours_wanted(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
+pub(crate) fn colours_wanted(variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> bool {
     variable("NO_COLOR").is_none_or(|value| value.is_empty()) && variable("TERM").is_none_or(|term| term != "dumb")
 }
 

@@ -85,9 +85,9 @@ async fn the_metadata_service_is_not_asked_for_what_is_known() {
     write(&host, "var/lib/kubelet/kubeconfig", "users: [{user: {exec: {args: [token, -i, prod]}}}]");
     let environment = Environment::empty().with("AWS_REGION", "eu-west-1");
     let resolved = resolve(&settings(&host, &imds.url), &environment).await;
-    assert_eq!(resolved.missing, []);
+    assert_eq!(resolved.found.missing, []);
     assert_eq!(resolved.found["aws.region"], ("eu-west-1".to_owned(), Source::Env("AWS_REGION")));
-    assert_eq!(resolved.found["node.cluster"], ("prod".to_owned(), Source::Kubeconfig));
+    assert_eq!(resolved.found["node.cluster"], ("prod".to_owned(), Source::Kubelet(KUBECONFIG)));
     assert_eq!(resolved.found["node.name"], ("node-7".to_owned(), Source::HostName));
     assert_eq!(imds.asked.load(Ordering::Relaxed), 0);
 }
@@ -98,7 +98,7 @@ async fn a_bare_node_is_known_by_the_metadata_service_alone() {
     let mut settings = settings(&host, &imds.url);
     settings.logs.stream = "{account}/{instance_id}/{node}".to_owned();
     let resolved = resolve(&settings, &Environment::empty()).await;
-    assert_eq!(resolved.missing, []);
+    assert_eq!(resolved.found.missing, []);
     let names = NodeNames {
         cluster: "tagged".to_owned(),
         region: "eu-central-1".to_owned(),
@@ -122,7 +122,7 @@ async fn what_is_set_wins_over_everything() {
     let environment = Environment::empty().with("NODE_NAME", "env").with("AWS_REGION", "eu-west-1");
     let resolved = resolve(&settings, &environment).await;
     assert_eq!((resolved.names.node.as_str(), resolved.names.region.as_str()), ("set", "us-west-2"));
-    assert!(resolved.missing.is_empty() && !resolved.found.contains_key("node.name"));
+    assert!(resolved.found.missing.is_empty() && resolved.found.get("node.name").is_none());
 }
 
 #[tokio::test]
@@ -133,11 +133,11 @@ async fn only_what_the_names_use_is_needed() {
     settings.logs.groups.application = "/app".to_owned();
     settings.logs.groups.dataplane = "/dataplane".to_owned();
     settings.logs.stream = "{namespace}".to_owned();
-    let missing = resolve(&settings, &Environment::empty()).await.missing;
+    let missing = resolve(&settings, &Environment::empty()).await.found.missing;
     assert_eq!(missing.len(), 2, "the host group has the cluster's name, and its stream the node's: {missing:?}");
     settings.logs.journal.enabled = false;
     settings.logs.files.paths.clear();
-    assert_eq!(resolve(&settings, &Environment::empty()).await.missing, []);
+    assert_eq!(resolve(&settings, &Environment::empty()).await.found.missing, []);
 }
 
 #[tokio::test]
@@ -145,16 +145,16 @@ async fn nothing_is_needed_when_logs_are_off() {
     let host = host();
     let mut settings = settings(&host, NOBODY);
     settings.logs.enabled = false;
-    assert_eq!(resolve(&settings, &Environment::empty()).await.missing, []);
+    assert_eq!(resolve(&settings, &Environment::empty()).await.found.missing, []);
 }
 
 #[tokio::test]
 async fn what_is_nowhere_to_be_found_names_the_key_to_set() {
     let host = host();
     let resolved = resolve(&settings(&host, NOBODY), &Environment::empty()).await;
-    let keys: Vec<&str> = resolved.missing.iter().map(|missing| missing.key).collect();
+    let keys: Vec<&str> = resolved.found.missing.iter().map(|missing| missing.key).collect();
     assert_eq!(keys, ["aws.region", "node.cluster", "node.name"]);
-    let message = resolved.missing[1].to_string();
+    let message = resolved.found.missing[1].to_string();
     for part in ["Set `node.cluster`", "kubeconfig", "metadata service"] {
         assert!(message.contains(part), "{message}");
     }
@@ -165,6 +165,6 @@ async fn the_metadata_service_can_be_switched_off() {
     let (host, imds) = (host(), Imds::start().await);
     let environment = Environment::empty().with("AWS_EC2_METADATA_DISABLED", "true");
     let resolved = resolve(&settings(&host, &imds.url), &environment).await;
-    assert!(resolved.missing[0].reason.contains("AWS_EC2_METADATA_DISABLED"), "{:?}", resolved.missing);
+    assert!(resolved.found.missing[0].reason.contains("AWS_EC2_METADATA_DISABLED"), "{:?}", resolved.found.missing);
     assert_eq!(imds.asked.load(Ordering::Relaxed), 0);
 }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
-use hyper::Request;
 use hyper::header::HOST;
+use hyper::{Method, Request};
 use hyper_util::rt::TokioIo;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,23 +52,38 @@ pub enum ClientError {
     },
 }
 
-/// Sends `GET request_path` to the process that listens on the unix socket `path`; gives the status code and the body
-/// (16 MiB at most). `deadline` covers all of it.
+/// [`ask_unix`] with `GET`.
 ///
 /// # Errors
 /// [`ClientError`], whose messages are meant for the terminal.
 pub async fn get_unix(path: &Path, request_path: &str, deadline: Duration) -> Result<(u16, Bytes), ClientError> {
-    timeout(deadline, get(path, request_path))
+    ask_unix(path, Method::GET, request_path, deadline).await
+}
+
+/// Sends a request without a body to the process that listens on the unix socket `path`; gives the status code and the body
+/// (16 MiB at most). `deadline` covers all of it.
+///
+/// # Errors
+/// [`ClientError`], whose messages are meant for the terminal.
+pub async fn ask_unix(
+    path: &Path,
+    method: Method,
+    request_path: &str,
+    deadline: Duration,
+) -> Result<(u16, Bytes), ClientError> {
+    timeout(deadline, ask(path, method, request_path))
         .await
         .unwrap_or_else(|_| Err(ClientError::Deadline { path: path.to_owned(), deadline }))
 }
 
-async fn get(path: &Path, request_path: &str) -> Result<(u16, Bytes), ClientError> {
+async fn ask(path: &Path, method: Method, request_path: &str) -> Result<(u16, Bytes), ClientError> {
     let broken = |reason: String| ClientError::Broken { path: path.to_owned(), reason };
     let stream = UnixStream::connect(path).await.map_err(|error| refused(path, &error))?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(error.to_string()))?;
-    let request = Request::get(request_path)
+    let request = Request::builder()
+        .method(method)
+        .uri(request_path)
         .header(HOST, "localhost")
         .body(Empty::<Bytes>::new())
         .map_err(|error| broken(format!("{request_path:?} is no path of a request: {error}")))?;

@@ -1,7 +1,12 @@
 //! `config show`: each effective value, and where it came from.
 
-use super::join;
-use serde_json::Value;
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::found::{Found, Source};
+use super::{Loaded, join};
 
 /// One line of `config show`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +17,43 @@ pub struct Row {
     pub value: String,
     /// Where it came from.
     pub source: String,
+}
+
+/// One row per key: what the file at `path` says, what was found for what it leaves open, and the defaults.
+#[must_use]
+pub fn rows<T: Serialize>(loaded: &Loaded<T>, path: &Path, found: &Found) -> Vec<Row> {
+    let mut effective = serde_json::to_value(&loaded.value).unwrap_or_default();
+    for (key, value, _) in found.iter() {
+        if let Some(slot) = effective.pointer_mut(&format!("/{}", key.replace('.', "/"))) {
+            *slot = json!(value);
+        }
+    }
+    show(&effective, &|key| {
+        if let Some(source) = found.source(key) {
+            return source.to_string();
+        }
+        if loaded.gives(key) {
+            return Source::File(path.to_owned()).to_string();
+        }
+        match found.missing.iter().find(|missing| missing.key == key) {
+            Some(missing) => format!("NOT FOUND: {}", missing.reason),
+            None => Source::Default.to_string(),
+        }
+    })
+}
+
+/// The rows as a JSON document: key to value and source.
+#[must_use]
+pub fn document(rows: &[Row]) -> Value {
+    let entry = |row: &Row| {
+        // A row writes values as TOML, which for all but tables is JSON; what is unset is `-`.
+        let value = match row.value.as_str() {
+            "-" => Value::Null,
+            written => serde_json::from_str(written).unwrap_or_else(|_| json!(written)),
+        };
+        (row.key.clone(), json!({ "value": value, "source": row.source }))
+    };
+    Value::Object(rows.iter().map(entry).collect::<Map<_, _>>())
 }
 
 /// One row per value of `effective` (serialise the settings with `serde_json::to_value`), in its order. Tables are
@@ -49,13 +91,16 @@ fn written(value: &Value) -> String {
     }
 }
 
+/// Values that are longer do not push the sources of all others to the right.
+const VALUE_WIDTH: usize = 60;
+
 /// `rows` under a heading, columns aligned by characters, every line ended with a newline and free of trailing blanks.
 #[must_use]
 pub fn render_table(rows: &[Row]) -> String {
     let width = |column: fn(&Row) -> &str, heading: &str| {
         rows.iter().map(|row| column(row).chars().count()).chain([heading.len()]).max().unwrap_or(0)
     };
-    let (key_width, value_width) = (width(|row| &row.key, "KEY"), width(|row| &row.value, "VALUE"));
+    let (key_width, value_width) = (width(|row| &row.key, "KEY"), width(|row| &row.value, "VALUE").min(VALUE_WIDTH));
     let line = |key: &str, value: &str, source: &str| {
         let line = format!("{key:key_width$}  {value:value_width$}  {source}");
         format!("{}\n", line.trim_end())

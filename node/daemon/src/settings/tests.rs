@@ -229,3 +229,12 @@ fn shows_every_value_with_its_source_in_aligned_columns() {
     ];
     assert_eq!(table, expected.join("\n") + "\n");
 }
+
+#[test]
+fn a_long_value_pushes_nothing_but_its_own_source_away() {
+    let row = |key: &str, value: String| Row { key: key.to_owned(), value, source: "default".to_owned() };
+    let table = render_table(&[row("a", "x".repeat(500)), row("b", "1".to_owned())]);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[1].ends_with("x  default") && lines[1].len() > 500, "{table}");
+    assert!(lines[2].ends_with("default") && lines[2].len() < 100, "{table}");
+}

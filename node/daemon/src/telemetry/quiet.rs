@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use safeguard_daemon::telemetry::Telemetry;
+use super::Telemetry;
 use tracing::level_filters::LevelFilter;
 
 /// Beginnings of the names of crates that handle credentials.
@@ -13,7 +13,7 @@ const GUARDED: [&str; 3] = ["aws_", "hyper", "rustls"];
 const MOST: LevelFilter = LevelFilter::INFO;
 
 /// The filter with a lid on the crates that handle credentials, whatever the level for everything else. What
-/// [`Settings::check`](super::Settings::check) lets pass may say less about them, or up to `info`.
+/// [`check_quiet`] lets pass may say less about them, or up to `info`.
 #[must_use]
 pub fn quiet(log: &Telemetry) -> Telemetry {
     let lids = GUARDED.map(|name| format!("{name}=warn")).join(",");
@@ -23,7 +23,10 @@ pub fn quiet(log: &Telemetry) -> Telemetry {
 }
 
 /// Whether the filter can be used and keeps credentials out of the log.
-pub(super) fn check(log: &Telemetry) -> Result<(), String> {
+///
+/// # Errors
+/// What is wrong with it, for people.
+pub fn check_quiet(log: &Telemetry) -> Result<(), String> {
     log.check().map_err(|error| error.to_string())?;
     for part in log.filter.split(',').map(str::trim).filter(|part| !part.is_empty()) {
         // A span's filter opens every crate inside of the span.
@@ -53,7 +56,7 @@ mod tests {
     #[test]
     fn no_filter_opens_the_crates_that_handle_credentials() {
         for filter in ["trace", "info,safeguard_logs=trace", "debug,aws_config=info", "aws=trace", ""] {
-            assert_eq!(check(&log(filter)), Ok(()), "{filter}");
+            assert_eq!(check_quiet(&log(filter)), Ok(()), "{filter}");
         }
         for filter in [
             "aws_sigv4=trace",
@@ -64,7 +67,7 @@ mod tests {
             "[{request}]",
             "info,rustls = trace",
         ] {
-            assert!(check(&log(filter)).is_err(), "{filter}");
+            assert!(check_quiet(&log(filter)).is_err(), "{filter}");
         }
     }
 

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use safeguard_aws::{Credentials, Proxies};
+use crate::http::Proxies;
+use crate::{Credentials, Identity, IdentityError, Wanted, identity};
 
-/// The variables that mean something to the agent. Those that the AWS SDK reads by itself (credentials, profiles, FIPS
+/// The variables that mean something to programs of ours. Those that the AWS SDK reads by itself (credentials, profiles, FIPS
 /// and dual-stack endpoints) are not among them.
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 21] = [
     "AWS_REGION",
     "AWS_DEFAULT_REGION",
     "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS",
+    "AWS_ENDPOINT_URL_STS",
     "AWS_ENDPOINT_URL",
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
     "AWS_CA_BUNDLE",
@@ -24,9 +26,12 @@ const NAMES: [&str; 17] = [
     "NODE_NAME",
     "POD_NAMESPACE",
     "POD_NAME",
+    "KUBERNETES_SERVICE_HOST",
+    "KUBERNETES_SERVICE_PORT",
+    "CREDENTIALS_DIRECTORY",
 ];
 
-/// What the process was started with, as far as the agent looks at it.
+/// What the process was started with, as far as programs of ours look at it.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, String>,
@@ -62,7 +67,7 @@ impl Environment {
         self
     }
 
-    /// Uses these AWS credentials in the place of the default chain: for an agent inside another program.
+    /// Uses these AWS credentials in the place of the default chain: for a program of ours inside another.
     #[must_use]
     pub fn with_credentials(mut self, access_key_id: &str, secret: &str, session_token: Option<&str>) -> Self {
         let token = session_token.map(str::to_owned);
@@ -77,15 +82,20 @@ impl Environment {
     }
 
     /// The first of these variables that has a value, and that value.
-    pub(crate) fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
+    #[must_use]
+    pub fn first(&self, names: &[&'static str]) -> Option<(&'static str, &str)> {
         names.iter().find_map(|name| Some((*name, self.get(name)?)))
     }
 
-    pub(crate) fn is_true(&self, name: &str) -> bool {
+    /// Whether a variable says `true`, in any case.
+    #[must_use]
+    pub fn is_true(&self, name: &str) -> bool {
         self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
     }
 
-    pub(crate) fn proxies(&self) -> Proxies {
+    /// `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY`, in capitals or in small letters.
+    #[must_use]
+    pub fn proxies(&self) -> Proxies {
         let any = |names: &[&'static str]| self.first(names).map(|(_, value)| value.to_owned());
         Proxies {
             https: any(&["HTTPS_PROXY", "https_proxy"]),
@@ -94,7 +104,38 @@ impl Environment {
         }
     }
 
-    pub(crate) fn credentials(&self) -> Option<&Credentials> {
+    /// Those of [`with_credentials`](Self::with_credentials).
+    #[must_use]
+    pub fn credentials(&self) -> Option<&Credentials> {
         self.credentials.as_ref()
+    }
+
+    /// Asks the metadata service at `endpoint` who this instance is, unless `AWS_EC2_METADATA_DISABLED` forbids it.
+    ///
+    /// # Errors
+    /// Those of [`identity()`], and [`IdentityError::Off`].
+    pub async fn identity(&self, endpoint: Option<&str>, wanted: Wanted<'_>) -> Result<Identity, IdentityError> {
+        if self.is_true("AWS_EC2_METADATA_DISABLED") {
+            return Err(IdentityError::Off);
+        }
+        identity(endpoint, wanted).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_variable_and_no_credential_is_shown_by_debug() {
+        let environment = Environment::empty().with("HTTPS_PROXY", "http://user:hunter2@proxy:3128").with_credentials(
+            "AKIDEXAMPLE",
+            "topsecret",
+            Some("tokentoken"),
+        );
+        let shown = format!("{environment:?} {:?}", environment.proxies());
+        for secret in ["hunter2", "topsecret", "tokentoken"] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
     }
 }

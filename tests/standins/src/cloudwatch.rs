@@ -1,8 +1,8 @@
 //! A strict, real HTTP stand-in for Amazon CloudWatch Logs.
 //!
 //! # Layout
-//! - `server`: listening, connections, and the way of one request; `wire` and `reply` are its two ends.
-//! - `sigv4`, `credentials`, `quotas`: who may ask, and how often.
+//! - `server`: the way of one request; `reply` is its end. Listening and connections are in the crate's `serve`.
+//! - `credentials`, `quotas`: who may ask, and how often. Keys and signatures are in the crate's `account` and `sigv4`.
 //! - `put`, `manage`, `describe`, `read`: the operations; `validation`, `pattern` and `limits` are their rules.
 //! - `store`, `counts`: what is kept. `faults`: what goes wrong when a test says so.
 //!
@@ -14,16 +14,13 @@ use std::{
     fmt, io,
     net::{Ipv4Addr, SocketAddr},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use tokio::net::TcpListener;
-
 mod counts;
 mod credentials;
-mod dates;
 mod describe;
 mod error;
 mod faults;
@@ -36,19 +33,16 @@ mod quotas;
 mod read;
 mod reply;
 mod server;
-mod sigv4;
 mod store;
-mod tls;
 mod validation;
-mod wire;
 
+pub use crate::{Credential, Tls};
 pub use counts::{Counts, OpCounts, Rejections};
-pub use credentials::Credential;
 pub use faults::{Fault, Faults, RejectIndexes, RequestView};
 pub use operation::Op;
-pub use tls::Tls;
 
-use server::{Role, Running};
+use crate::{Account, Listen, Principal, clock, locked, serve::Door, wire::Meter};
+use server::{Credentials, Logs};
 use store::{Group, Store, Stream};
 
 /// How a stand-in behaves. [`Options::default`] is the service as it is, without quotas.
@@ -56,6 +50,11 @@ use store::{Group, Store, Stream};
 pub struct Options {
     /// Where to listen; port 0 picks a free one. Default `127.0.0.1:0`.
     pub listen: SocketAddr,
+    /// What to listen on instead of `listen`. Default none.
+    pub listener: Option<Listen>,
+    /// Where keys come from and are looked up; shared with other stand-ins, it makes their keys valid here. Default
+    /// none: an account of its own.
+    pub keys: Option<Arc<Account>>,
     /// Verify AWS Signature Version 4 and the keys behind it. Default true.
     pub verify_signatures: bool,
     /// Check and count events but do not keep them, for benchmarks. Default false.
@@ -84,6 +83,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listener: None,
+            keys: None,
             verify_signatures: true,
             discard: false,
             quotas: false,
@@ -93,7 +94,7 @@ impl Default for Options {
             max_groups: limits::MAX_GROUPS,
             region: "us-east-1".to_owned(),
             account: "123456789012".to_owned(),
-            now: Arc::new(system_clock),
+            now: Arc::new(clock::system),
         }
     }
 }
@@ -109,12 +110,6 @@ impl fmt::Debug for Options {
             .field("region", &self.region)
             .finish_non_exhaustive()
     }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the stand-in is another machine: it has a clock of its own")]
-fn system_clock() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A group, as a test sees it.
@@ -220,9 +215,10 @@ struct Core {
     store: Mutex<Store>,
     counts: Mutex<Counts>,
     quotas: Mutex<quotas::Quotas>,
-    keys: credentials::Keys,
+    keys: Arc<Account>,
+    endpoint: credentials::Endpoint,
     faults: Faults,
-    meter: Arc<wire::Meter>,
+    meter: Arc<Meter>,
     serial: AtomicU64,
 }
 
@@ -231,43 +227,45 @@ impl Core {
         (self.options.now)()
     }
 
+    /// Whom keys belong to that a test asks for.
+    fn tester(&self) -> Principal {
+        Principal::user(self.keys.id(), "tester")
+    }
+
     /// The ARN of a group, without the `:*` that some operations add.
     fn group_arn(&self, name: &str) -> String {
         format!("arn:aws:logs:{}:{}:log-group:{name}", self.options.region, self.options.account)
     }
 }
 
-/// A request that panicked must not hide what the others did.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A running stand-in. Dropping it ends it.
 #[derive(Debug)]
 pub struct CloudWatch {
     core: Arc<Core>,
-    addr: SocketAddr,
-    tls: Option<Tls>,
+    door: Door<Logs>,
     credential: Credential,
-    running: Mutex<Option<Running>>,
-    credentials_addr: SocketAddr,
     // Never goes down with the service: on a node, credentials come from an agent on the node.
-    _credentials: Running,
+    credentials: Door<Credentials>,
 }
 
 impl CloudWatch {
     /// Starts listening, on the caller's tokio runtime.
     ///
     /// # Errors
-    /// When the address cannot be bound, or the TLS certificate cannot be made.
+    /// When the address cannot be bound, the TLS certificate cannot be made, or there is no randomness for keys.
     pub async fn start(options: Options) -> io::Result<CloudWatch> {
-        let listener = TcpListener::bind(options.listen).await?;
-        let addr = listener.local_addr()?;
-        let credentials_listener = TcpListener::bind((addr.ip(), 0)).await?;
-        let credentials_addr = credentials_listener.local_addr()?;
+        let listen = options.listener.clone().unwrap_or_else(|| Listen::at(options.listen));
+        let listener = listen.bind(None).await?;
+        let beside = Listen::at(SocketAddr::new(options.listen.ip(), 0));
+        let credentials_listener = beside.bind(None).await?;
         let tls = options.tls.then(Tls::generate).transpose()?;
+        let keys = match &options.keys {
+            Some(keys) => Arc::clone(keys),
+            None => Account::new(options.account.clone())?,
+        };
         let core = Arc::new(Core {
-            keys: credentials::Keys::new(u64::from(addr.port())),
+            keys,
+            endpoint: credentials::Endpoint::default(),
             options,
             store: Mutex::default(),
             counts: Mutex::default(),
@@ -276,38 +274,29 @@ impl CloudWatch {
             meter: Arc::default(),
             serial: AtomicU64::new(0),
         });
-        let credential = core.keys.issue(false, None);
-        let acceptor = tls.as_ref().map(Tls::acceptor);
-        let running = server::listen(listener, Arc::clone(&core), acceptor, Role::Logs);
-        let credentials = server::listen(credentials_listener, Arc::clone(&core), None, Role::Credentials);
-        Ok(CloudWatch {
-            core,
-            addr,
-            tls,
-            credential,
-            running: Mutex::new(Some(running)),
-            credentials_addr,
-            _credentials: credentials,
-        })
+        let credential = core.keys.issue_lasting(core.tester());
+        let door = Door::open(listen, listener, tls, Arc::new(Logs(Arc::clone(&core))))?;
+        let credentials = Credentials(Arc::clone(&core));
+        let credentials = Door::open(beside, credentials_listener, None, Arc::new(credentials))?;
+        Ok(CloudWatch { core, door, credential, credentials })
     }
 
     /// The endpoint URL, without a last slash.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.addr)
+        self.door.url()
     }
 
     /// Where it listens, or listened before [`CloudWatch::go_down`].
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.door.addr()
     }
 
     /// The certificate that clients have to trust, when it speaks TLS.
     #[must_use]
     pub fn ca_pem(&self) -> Option<String> {
-        self.tls.as_ref().map(|tls| tls.ca_pem().to_owned())
+        self.door.ca_pem()
     }
 
     /// The region that requests have to be signed for.
@@ -333,10 +322,7 @@ impl CloudWatch {
 
     /// Closes the listener and every connection, so that connecting is refused. Does nothing when it is down.
     pub async fn go_down(&self) {
-        let running = locked(&self.running).take();
-        if let Some(running) = running {
-            running.stop().await;
-        }
+        self.door.go_down().await;
     }
 
     /// Listens again on the same address. Does nothing when it is up.
@@ -344,13 +330,7 @@ impl CloudWatch {
     /// # Errors
     /// When another program took the port in between.
     pub async fn come_up(&self) -> io::Result<()> {
-        if locked(&self.running).is_some() {
-            return Ok(());
-        }
-        let listener = TcpListener::bind(self.addr).await?;
-        let acceptor = self.tls.as_ref().map(Tls::acceptor);
-        *locked(&self.running) = Some(server::listen(listener, Arc::clone(&self.core), acceptor, Role::Logs));
-        Ok(())
+        self.door.come_up().await
     }
 }
 
@@ -366,7 +346,7 @@ impl CloudWatch {
     #[must_use]
     pub fn issue(&self, valid_for_ms: Option<i64>) -> Credential {
         let expires = valid_for_ms.map(|lifetime| self.core.now().saturating_add(lifetime));
-        self.core.keys.issue(true, expires)
+        self.core.keys.issue_temporary(self.core.tester(), expires)
     }
 
     /// Forgets a key: it gets `UnrecognizedClientException` from now on.
@@ -378,28 +358,28 @@ impl CloudWatch {
     /// own, and stays up while the service is down.
     #[must_use]
     pub fn credentials_url(&self) -> String {
-        format!("http://{}/v1/credentials", self.credentials_addr)
+        format!("{}/v1/credentials", self.credentials.url())
     }
 
     /// How long keys from [`CloudWatch::credentials_url`] last. Default 6 hours, as with EKS Pod Identity.
     pub fn set_credentials_lifetime(&self, ms: i64) {
-        self.core.keys.lifetime_ms.store(ms, Ordering::Relaxed);
+        self.core.endpoint.lifetime_ms.store(ms, Ordering::Relaxed);
     }
 
     /// Makes [`CloudWatch::credentials_url`] answer with this status instead of a key; 200 ends that.
     pub fn set_credentials_status(&self, status: u16) {
-        self.core.keys.endpoint_status.store(status, Ordering::Relaxed);
+        self.core.endpoint.status.store(status, Ordering::Relaxed);
     }
 
     /// Makes [`CloudWatch::credentials_url`] demand this `Authorization` header, or none.
     pub fn set_credentials_authorization(&self, token: Option<String>) {
-        *locked(&self.core.keys.endpoint_token) = token;
+        *locked(&self.core.endpoint.token) = token;
     }
 
     /// Keys that [`CloudWatch::credentials_url`] has given.
     #[must_use]
     pub fn credentials_served(&self) -> u64 {
-        self.core.keys.endpoint_calls.load(Ordering::Relaxed)
+        self.core.endpoint.calls.load(Ordering::Relaxed)
     }
 }
 

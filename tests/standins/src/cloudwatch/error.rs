@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::sigv4::Flaw;
+
 /// An error reply: an HTTP status and the two members of its body.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -54,5 +56,21 @@ impl ApiError {
 
     pub(crate) fn unknown_operation() -> ApiError {
         ApiError::new("UnknownOperationException", "")
+    }
+}
+
+impl From<Flaw> for ApiError {
+    fn from(flaw: Flaw) -> ApiError {
+        match flaw {
+            Flaw::Unsigned => ApiError::new("MissingAuthenticationTokenException", "Missing Authentication Token"),
+            Flaw::Incomplete(message) => ApiError::new("IncompleteSignatureException", message),
+            Flaw::UnknownKey => {
+                ApiError::new("UnrecognizedClientException", "The security token included in the request is invalid.")
+            }
+            Flaw::ExpiredKey => {
+                ApiError::new("ExpiredTokenException", "The security token included in the request is expired")
+            }
+            Flaw::Invalid(message) => ApiError::new("InvalidSignatureException", message),
+        }
     }
 }

@@ -1,14 +1,11 @@
 //! Scripted faults: what the real service and the network do on a bad day.
 
-use std::{
-    borrow::Cow,
-    collections::VecDeque,
-    fmt,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use crate::cloudwatch::{error::ApiError, locked, operation::Op};
+use crate::{
+    cloudwatch::{error::ApiError, operation::Op},
+    script::Script,
+};
 
 /// What happens to a request instead of, or on top of, the usual.
 #[derive(Clone, Debug)]
@@ -181,85 +178,53 @@ pub struct RequestView<'a> {
     pub body: &'a str,
 }
 
-type Rule = Arc<dyn Fn(&RequestView<'_>) -> Option<Fault> + Send + Sync>;
+type Rule = dyn Fn(&RequestView<'_>) -> Option<Fault> + Send + Sync;
 
 /// The script: one-shot faults by operation, then standing rules, in the order they were given.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Faults {
-    script: Mutex<Script>,
-}
-
-#[derive(Default)]
-struct Script {
-    queue: VecDeque<(Op, u32, Fault)>,
-    rules: Vec<Rule>,
+    script: Script<Op, Fault, Rule>,
 }
 
 impl Faults {
     /// The next `n` requests of `op` meet `fault`, after those queued before.
     pub fn next(&self, op: Op, n: u32, fault: Fault) {
-        if n > 0 {
-            locked(&self.script).queue.push_back((op, n, fault));
-        }
+        self.script.next(op, n, fault);
     }
 
     /// Every request for which `rule` gives a fault meets it, until [`Faults::clear`]. Queued faults come first.
     pub fn when(&self, rule: impl Fn(&RequestView<'_>) -> Option<Fault> + Send + Sync + 'static) {
-        locked(&self.script).rules.push(Arc::new(rule));
+        self.script.when(Arc::new(rule));
     }
 
     /// Forgets queued faults and rules; requests that already met one are not freed.
     pub fn clear(&self) {
-        let mut script = locked(&self.script);
-        script.queue.clear();
-        script.rules.clear();
+        self.script.clear();
     }
 
     /// Requests that queued faults still wait for.
     #[must_use]
     pub fn pending(&self) -> u32 {
-        locked(&self.script).queue.iter().map(|(_, n, _)| n).sum()
+        self.script.pending()
     }
 
     /// Takes a queued [`Fault::ResetMidBody`] if that is what is next for `op`: it acts before the body is whole.
     pub(crate) fn take_reset(&self, op: Op) -> bool {
-        let mut script = locked(&self.script);
-        let next = script.queue.iter().position(|(of, _, _)| *of == op);
-        match next {
-            Some(at) if matches!(script.queue[at].2, Fault::ResetMidBody) => {
-                script.take(at);
-                true
-            }
-            _ => false,
-        }
+        self.script.take_if(&op, |fault| matches!(fault, Fault::ResetMidBody)).is_some()
     }
 
     /// Takes the next queued fault of `op`.
     pub(crate) fn take(&self, op: Op) -> Option<Fault> {
-        let mut script = locked(&self.script);
-        let at = script.queue.iter().position(|(of, _, _)| *of == op)?;
-        script.take(at)
+        self.script.take(&op)
     }
 
     /// The standing rules. They are run without the lock, so that a rule may use the script itself.
     pub(crate) fn rules(&self) -> Rules {
-        Rules(locked(&self.script).rules.clone())
+        Rules(self.script.rules())
     }
 }
 
-impl Script {
-    fn take(&mut self, at: usize) -> Option<Fault> {
-        let (_, left, fault) = self.queue.get_mut(at)?;
-        *left -= 1;
-        let fault = fault.clone();
-        if *left == 0 {
-            self.queue.remove(at);
-        }
-        Some(fault)
-    }
-}
-
-pub(crate) struct Rules(Vec<Rule>);
+pub(crate) struct Rules(Vec<Arc<Rule>>);
 
 impl Rules {
     pub(crate) fn is_empty(&self) -> bool {
@@ -268,12 +233,5 @@ impl Rules {
 
     pub(crate) fn decide(&self, view: &RequestView<'_>) -> Option<Fault> {
         self.0.iter().find_map(|rule| rule(view))
-    }
-}
-
-impl fmt::Debug for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let script = locked(&self.script);
-        f.debug_struct("Faults").field("queue", &script.queue).field("rules", &script.rules.len()).finish()
     }
 }

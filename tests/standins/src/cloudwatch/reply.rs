@@ -1,71 +1,16 @@
 //! Replies, whole and broken.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-};
-
 use bytes::Bytes;
 use hyper::{
     Response, StatusCode,
-    body::{Body as HttpBody, Frame, SizeHint},
     header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderName, HeaderValue},
 };
 
-use crate::cloudwatch::{dates, error::ApiError};
+use crate::{body::Body, cloudwatch::error::ApiError, dates};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 const HTML: HeaderValue = HeaderValue::from_static("text/html");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
-
-/// The body of a reply.
-#[derive(Debug)]
-pub(crate) enum Body {
-    Whole(Option<Bytes>),
-    /// Nothing, for ever.
-    Hang,
-    /// Some bytes, then the end of the connection, once they are out.
-    Short(Option<Bytes>),
-    /// The end of the connection.
-    Cut,
-}
-
-impl HttpBody for Body {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut *self {
-            Body::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            // The connection's read side wakes the task when the peer leaves.
-            Body::Hang => Poll::Pending,
-            Body::Short(bytes) => match bytes.take() {
-                Some(bytes) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-                None => {
-                    // An error ends the connection at once; pending first lets what was written go out.
-                    *self = Body::Cut;
-                    cx.waker().wake_by_ref();
-                    Poll::Pending
-                }
-            },
-            Body::Cut => Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self, Body::Whole(None))
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Body::Whole(bytes) => {
-                SizeHint::with_exact(u64::try_from(bytes.as_ref().map_or(0, Bytes::len)).unwrap_or(0))
-            }
-            Body::Hang | Body::Short(_) | Body::Cut => SizeHint::default(),
-        }
-    }
-}
 
 /// Stamps replies with the request's id and the service's date.
 #[derive(Clone, Copy, Debug)]
@@ -92,8 +37,7 @@ impl Stamp {
     }
 
     pub(crate) fn ok(self, body: String) -> Response<Body> {
-        let body = (!body.is_empty()).then(|| Bytes::from(body));
-        self.reply(StatusCode::OK, JSON, Body::Whole(body))
+        self.reply(StatusCode::OK, JSON, Body::from_text(body))
     }
 
     pub(crate) fn error(self, error: &ApiError) -> Response<Body> {

@@ -1,10 +1,9 @@
-//! Listening, connections, and the way of one request through checks and faults.
+//! The way of one request through checks and faults.
 
 use std::{
-    fmt, future,
+    future,
     io::Read as _,
     sync::{Arc, atomic::Ordering},
-    time::Duration,
 };
 
 use aws_lc_rs::digest;
@@ -14,144 +13,62 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body as _, Incoming},
     header,
-    server::conn::http1,
-    service::service_fn,
 };
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-    sync::oneshot,
-    task::{JoinHandle, JoinSet},
-};
-use tokio_rustls::TlsAcceptor;
 
-use crate::cloudwatch::{
-    Core, describe,
-    error::ApiError,
-    faults::{Fault, RejectIndexes, RequestView},
-    locked, manage,
-    operation::Op,
-    put, read,
-    reply::{Body, Stamp, without_request_id},
+use crate::{
+    body::Body,
+    cloudwatch::{
+        Core, describe,
+        error::ApiError,
+        faults::{Fault, RejectIndexes, RequestView},
+        limits, manage,
+        operation::Op,
+        put, read,
+        reply::{Stamp, without_request_id},
+        validation,
+    },
+    locked,
+    serve::{Closed, Line, Serve},
     sigv4::Signed,
-    validation,
-    wire::{Reset, Wire},
+    wire::{Control, Meter},
 };
 
 /// What a gzip body may inflate to, in bytes: far above any batch the service accepts.
 const MAX_INFLATED: usize = 16 * 1_048_576;
 
-/// What a listener serves.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Role {
-    /// The CloudWatch Logs API.
-    Logs,
-    /// Container credentials.
-    Credentials,
-}
-
-/// A listener at work. Dropping it ends the listener and all of its connections.
+/// The CloudWatch Logs API.
 #[derive(Debug)]
-pub(crate) struct Running {
-    stop: oneshot::Sender<()>,
-    task: JoinHandle<()>,
-}
+pub(crate) struct Logs(pub(crate) Arc<Core>);
 
-impl Running {
-    /// Closes the listener and every connection, and waits until they are gone.
-    pub(crate) async fn stop(self) {
-        drop(self.stop);
-        // A panic in the accept loop has been reported by the panic hook; the listener is gone either way.
-        drop(self.task.await);
+impl Serve for Logs {
+    async fn respond(&self, line: &Line, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+        respond(&self.0, &line.control, request).await
+    }
+
+    fn accepted(&self) {
+        locked(&self.0.counts).connections += 1;
+    }
+
+    fn meter(&self) -> Arc<Meter> {
+        Arc::clone(&self.0.meter)
     }
 }
 
-pub(crate) fn listen(listener: TcpListener, core: Arc<Core>, tls: Option<TlsAcceptor>, role: Role) -> Running {
-    let (stop, stopped) = oneshot::channel();
-    let task = tokio::spawn(accept(listener, core, tls, role, stopped));
-    Running { stop, task }
-}
-
-async fn accept(
-    listener: TcpListener,
-    core: Arc<Core>,
-    tls: Option<TlsAcceptor>,
-    role: Role,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = &mut stopped => break,
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, Arc::clone(&core), tls.clone(), role));
-                }
-                // Out of file descriptors, most likely: they come back when connections end.
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            },
-        }
-    }
-    drop(listener);
-    connections.shutdown().await;
-}
-
-async fn connection(stream: TcpStream, core: Arc<Core>, tls: Option<TlsAcceptor>, role: Role) {
-    // Only latency suffers when this fails.
-    drop(stream.set_nodelay(true));
-    let reset = Reset::default();
-    match role {
-        Role::Credentials => serve(stream, core, reset, role).await,
-        Role::Logs => {
-            locked(&core.counts).connections += 1;
-            let wire = Wire::new(stream, Arc::clone(&core.meter), reset.clone());
-            match tls {
-                None => serve(wire, core, reset, role).await,
-                Some(acceptor) => {
-                    // A peer that does not trust the certificate ends here; that is its business.
-                    let handshake = tokio::time::timeout(Duration::from_secs(10), acceptor.accept(wire)).await;
-                    if let Ok(Ok(stream)) = handshake {
-                        serve(stream, core, reset, role).await;
-                    }
-                }
-            }
-        }
-    }
-}
-
-async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin, core: Arc<Core>, reset: Reset, role: Role) {
-    let service = service_fn(|request| {
-        let (core, reset) = (Arc::clone(&core), reset.clone());
-        async move {
-            match role {
-                Role::Logs => respond(&core, &reset, request).await,
-                Role::Credentials => Ok(hand_out(&core, &request)),
-            }
-        }
-    });
-    // Peers leave in the middle of requests all the time, and faults end connections on purpose.
-    drop(http1::Builder::new().serve_connection(TokioIo::new(stream), service).await);
-}
-
-/// Ends the connection without a reply.
+/// Container credentials.
 #[derive(Debug)]
-struct Closed;
+pub(crate) struct Credentials(pub(crate) Arc<Core>);
 
-impl fmt::Display for Closed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the stand-in closed the connection")
+impl Serve for Credentials {
+    async fn respond(&self, _line: &Line, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+        Ok(hand_out(&self.0, &request))
     }
 }
-
-impl std::error::Error for Closed {}
 
 fn hand_out(core: &Core, request: &Request<Incoming>) -> Response<Body> {
     let now_ms = core.now();
     let authorization = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let (status, body) = if request.method() == Method::GET && request.uri().path() == "/v1/credentials" {
-        core.keys.hand_out(authorization, now_ms)
+        core.endpoint.hand_out(&core.keys, authorization, now_ms)
     } else {
         (404, String::new())
     };
@@ -161,7 +78,7 @@ fn hand_out(core: &Core, request: &Request<Incoming>) -> Response<Body> {
     reply
 }
 
-async fn respond(core: &Core, reset: &Reset, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
+async fn respond(core: &Core, control: &Control, request: Request<Incoming>) -> Result<Response<Body>, Closed> {
     let stamp = Stamp { serial: core.serial.fetch_add(1, Ordering::Relaxed) + 1, now_ms: core.now() };
     let target = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok());
     let op = Op::from_target(target.unwrap_or_default());
@@ -170,7 +87,7 @@ async fn respond(core: &Core, reset: &Reset, request: Request<Incoming>) -> Resu
         let mut body = request.into_body();
         // Whether some body was read or the peer left first, the connection ends the same way.
         drop(body.frame().await);
-        return Err(closed_by_reset(core, op, reset));
+        return Err(closed_by_reset(core, op, control));
     }
     let body = match receive(core, op, request).await {
         Ok(body) => body,
@@ -205,7 +122,7 @@ async fn respond(core: &Core, reset: &Reset, request: Request<Incoming>) -> Resu
             _ => None,
         };
     }
-    finish(core, op, stamp, reset, text, fault).await
+    finish(core, op, stamp, control, text, fault).await
 }
 
 /// Carries the request out, or not, and replies, or not, as the fault has it.
@@ -213,7 +130,7 @@ async fn finish(
     core: &Core,
     op: Op,
     stamp: Stamp,
-    reset: &Reset,
+    control: &Control,
     text: &str,
     fault: Option<Fault>,
 ) -> Result<Response<Body>, Closed> {
@@ -236,7 +153,7 @@ async fn finish(
             refuse(core, op, stamp, &ApiError { status: code, code: error, message })
         }
         Fault::ResetMidBody => {
-            reset.on_close();
+            control.reset_on_close();
             return Err(Closed);
         }
         Fault::HangAfterHeaders => stamp.hang(),
@@ -270,9 +187,9 @@ async fn finish(
     })
 }
 
-fn closed_by_reset(core: &Core, op: Op, reset: &Reset) -> Closed {
+fn closed_by_reset(core: &Core, op: Op, control: &Control) -> Closed {
     locked(&core.counts).of(op).faults += 1;
-    reset.on_close();
+    control.reset_on_close();
     Closed
 }
 
@@ -381,10 +298,13 @@ async fn receive(core: &Core, op: Op, request: Request<Incoming>) -> Result<Vec<
             uri: &head.uri,
             headers: &head.headers,
             body: hash.finish(),
+            service: "logs",
             region: &core.options.region,
+            max_skew_seconds: limits::MAX_SKEW_SECONDS,
             now_ms: core.now(),
+            account: &core.keys,
         };
-        signed.verify(&core.keys)?;
+        signed.verify().map_err(ApiError::from)?;
     }
     if core.options.quotas && !locked(&core.quotas).admit(op, core.now()) {
         return Err(ApiError::throttled().into());

@@ -86,7 +86,7 @@ pub(crate) fn sdk_with(cloud: &CloudWatch, credential: &Credential) -> Client {
     Client::from_conf(config)
 }
 
-fn credentials(credential: &Credential) -> Credentials {
+pub(crate) fn credentials(credential: &Credential) -> Credentials {
     Credentials::new(
         &credential.access_key_id,
         &credential.secret_access_key,

@@ -4,8 +4,15 @@
 
 mod client;
 mod faults;
+mod http;
+mod imds;
+mod kubernetes;
+mod kubernetes_watch;
 mod lifecycle;
 mod manage;
 mod put;
 mod read;
+mod shared;
 mod signing;
+mod sts;
+mod sts_signing;

@@ -6,6 +6,7 @@
 )]
 
 mod containerd;
+mod fabric;
 mod hygiene;
 mod journald;
 mod kill;
@@ -19,4 +20,6 @@ mod logs_rotation;
 mod moto;
 mod parts;
 mod program;
+mod proxy;
+mod redirect;
 mod rig;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use safeguard_tests::fabric::Fabric;
 use safeguard_tests::machine::Machine;
 
 /// Something outside this repository.
@@ -17,6 +18,12 @@ pub(crate) enum Part {
     Logrotate,
     /// The Python environment with moto and boto3.
     Moto,
+    /// Network namespaces of one's own, iproute2 and nftables.
+    Network,
+    /// The same with iptables, as kube-proxy uses it.
+    Iptables,
+    /// The same with a kernel that has bridges call netfilter.
+    BridgeNetfilter,
     /// A user namespace of one's own, in which limits can be lowered without touching the machine's.
     UserNamespace,
 }
@@ -45,6 +52,17 @@ impl Part {
                 let home = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cache/safeguard/venv");
                 let server = venv.unwrap_or_else(home).join("bin/moto_server");
                 (!server.exists()).then_some("it needs the Python environment that tests/run makes")
+            }
+            Self::Network | Self::Iptables | Self::BridgeNetfilter => {
+                let lacks = |program: &&str| !on_path(program) && !Path::new("/usr/sbin").join(program).exists();
+                if !Fabric::missing().is_empty() || lacks(&"nft") {
+                    Some("it needs root and the packages iproute2 and nftables")
+                } else if matches!(self, Self::BridgeNetfilter) {
+                    (!Path::new("/proc/sys/net/bridge").exists()).then_some("it needs the kernel's module br_netfilter")
+                } else {
+                    let iptables = ["iptables-nft-restore", "ip6tables-nft-restore"].iter().any(lacks);
+                    (iptables && matches!(self, Self::Iptables)).then_some("it needs the package iptables")
+                }
             }
             Self::UserNamespace => {
                 let mut try_it = Command::new("unshare");

@@ -6,14 +6,17 @@
 //! * [`containerd`]: the real runtime writing real container logs;
 //! * [`machine`]: a Debian that boots, with a real journald;
 //! * [`moto`]: a CloudWatch Logs that others wrote, with boto3 as the reader;
+//! * [`fabric`]: a node's network and its pods in network namespaces, with a metadata service outside;
 //! * [`demo`]: the agent at work, to look at.
 //!
 //! The strict stand-in for CloudWatch Logs is the package `safeguard-standins`. Nothing here leaves the loopback
-//! interface.
+//! interface, and network namespaces of its own.
 
 pub mod containerd;
 pub mod demo;
+pub mod fabric;
 pub mod lines;
 pub mod machine;
 pub mod moto;
 pub mod node;
+pub mod proxied;

@@ -43,6 +43,8 @@ struct Known {
     /// When the directory had changed last, and when it was read after that.
     read: Option<LastRead>,
     files: HashMap<OsString, Entry>,
+    /// How many of them cannot be understood.
+    unreadable: usize,
     by_address: HashMap<IpAddr, Vec<Arc<CniResult>>>,
     /// Counts changes of what is known.
     generation: u64,
@@ -99,7 +101,7 @@ impl CniCache {
         known.refresh(&self.root, &self.path, now_ns)?;
         let owners = known.by_address.get(&address).map(Vec::as_slice).unwrap_or_default();
         Ok(match owners {
-            [] => Owner::Nobody { unreadable: known.unreadable() },
+            [] => Owner::Nobody { unreadable: known.why_unreadable() },
             [one] => Owner::Pod(one.clone()),
             // Two interfaces, or an old and a new sandbox, of one pod.
             [one, others @ ..] if others.iter().all(|other| other.uid == one.uid) => Owner::Pod(one.clone()),
@@ -156,7 +158,10 @@ impl Known {
             changed = self.list()?;
             self.read = Some(LastRead { modified_ns: attributes.modified_ns, at_ns: now_ns });
         }
-        changed |= self.read_again(now_ns);
+        // Each request comes by here, and nearly always there is nothing to read again.
+        if self.unreadable > 0 {
+            changed |= self.read_again(now_ns);
+        }
         if changed {
             self.index();
         }
@@ -182,6 +187,7 @@ impl Known {
         }
         changed |= before != kept.len() || !self.files.is_empty();
         self.files = kept;
+        self.count_unreadable();
         Ok(changed)
     }
 
@@ -205,7 +211,12 @@ impl Known {
                 Err(why) => (*looked, *reason) = (Some((attributes, now_ns)), why),
             }
         }
+        self.count_unreadable();
         changed
+    }
+
+    fn count_unreadable(&mut self) {
+        self.unreadable = self.files.values().filter(|entry| matches!(entry, Entry::Unreadable { .. })).count();
     }
 
     fn index(&mut self) {
@@ -220,7 +231,7 @@ impl Known {
         }
     }
 
-    fn unreadable(&self) -> Option<String> {
+    fn why_unreadable(&self) -> Option<String> {
         self.files.iter().find_map(|(name, entry)| match entry {
             Entry::Unreadable { reason, .. } => Some(format!("{}: {reason}", name.to_string_lossy().escape_debug())),
             Entry::Result(..) => None,

@@ -103,3 +103,23 @@ impl Standing {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// jtblin/kube2iam#251, #254: liveness that hung on the metadata service restarted what could not be mended by that.
+    #[test]
+    fn nothing_outside_of_the_process_makes_it_unhealthy() {
+        let (_writer, pods) = safeguard_pods::index();
+        let standing = Standing::new(pods, "/nowhere/redirect.json".into());
+        let readiness = standing.readiness();
+        assert!(!readiness.ready && !readiness.synced && readiness.redirect_ok.is_none(), "{readiness:?}");
+        assert!(standing.health().healthy, "{:?}", standing.health());
+        // The process itself is another matter.
+        standing.turned_ms.fetch_sub(LOOP_SILENCE_MS, Ordering::Relaxed);
+        assert!(!standing.health().healthy);
+        standing.turned();
+        assert!(standing.health().healthy);
+    }
+}

@@ -159,16 +159,18 @@ fn is_meant(file: &str, path: &str) -> bool {
 }
 
 #[test]
-fn every_test_that_the_architecture_names_exists() {
-    let named = named_tests(&read("ARCHITECTURE.md"));
-    assert!(!named.is_empty(), "ARCHITECTURE.md names no test");
+fn every_test_that_a_page_names_exists() {
     let sources = sources();
     let exists = |(path, name): &&(String, String)| {
         let function = format!("fn {name}(");
         sources.iter().any(|file| is_meant(file, path) && read(file).contains(&function))
     };
-    let missing: Vec<_> = named.iter().filter(|test| !exists(test)).collect();
-    assert!(missing.is_empty(), "ARCHITECTURE.md names tests that do not exist: {missing:#?}");
+    for page in ["ARCHITECTURE.md", "SECURITY.md"] {
+        let named = named_tests(&read(page));
+        assert!(!named.is_empty(), "{page} names no test");
+        let missing: Vec<_> = named.iter().filter(|test| !exists(test)).collect();
+        assert!(missing.is_empty(), "{page} names tests that do not exist: {missing:#?}");
+    }
 }
 
 #[test]

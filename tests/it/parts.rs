@@ -1,23 +1,32 @@
 //! Real parts that a test needs: whether they are here, and what is said when they are not.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use safeguard_tests::fabric::Fabric;
 use safeguard_tests::machine::Machine;
+use safeguard_tests::moto::venv_program;
 
 /// Something outside this repository.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
     /// containerd with runc, busybox and the rights to use them.
     Containerd,
+    /// The bridge plugin of CNI.
+    BridgePlugin,
     /// A Debian that boots in a container, with a journald of its own.
     Machine,
     /// logrotate and the rights to use it.
     Logrotate,
     /// The Python environment with moto and boto3.
     Moto,
+    /// The AWS CLI in the same.
+    AwsCli,
+    /// Node with AWS's clients for JavaScript.
+    Node,
+    /// curl.
+    Curl,
     /// Network namespaces of one's own, iproute2 and nftables.
     Network,
     /// The same with iptables, as kube-proxy uses it.
@@ -41,18 +50,25 @@ impl Part {
                     None
                 }
             }
+            Self::BridgePlugin => (!Path::new("/usr/lib/cni/bridge").exists())
+                .then_some("it needs the package containernetworking-plugins"),
             Self::Machine => (!Machine::missing().is_empty())
                 .then_some("it needs root, systemd-container and the Debian that tests/run makes"),
             Self::Logrotate => {
                 let here = is_root() && (on_path("logrotate") || Path::new("/usr/sbin/logrotate").exists());
                 (!here).then_some("it needs root and the package logrotate")
             }
-            Self::Moto => {
-                let venv = std::env::var_os("SAFEGUARD_TEST_VENV").map(std::path::PathBuf::from);
-                let home = || Path::new(&std::env::var_os("HOME").unwrap_or_default()).join(".cache/safeguard/venv");
-                let server = venv.unwrap_or_else(home).join("bin/moto_server");
-                (!server.exists()).then_some("it needs the Python environment that tests/run makes")
+            Self::Moto | Self::AwsCli => {
+                let program = if matches!(self, Self::Moto) { "moto_server" } else { "aws" };
+                let here = venv_program(program).is_ok_and(|program| program.exists());
+                (!here).then_some("it needs the Python environment that tests/run makes")
             }
+            Self::Node => {
+                let here =
+                    on_path("node") && node_modules().is_some_and(|dir| dir.join("node_modules/@aws-sdk").exists());
+                (!here).then_some("it needs the packages nodejs and npm, and the modules that tests/run installs")
+            }
+            Self::Curl => (!on_path("curl")).then_some("it needs the package curl"),
             Self::Network | Self::Iptables | Self::BridgeNetfilter => {
                 let lacks = |program: &&str| !on_path(program) && !Path::new("/usr/sbin").join(program).exists();
                 if !Fabric::missing().is_empty() || lacks(&"nft") {
@@ -82,6 +98,12 @@ pub(crate) fn here(test: &str, part: Part) -> bool {
     let said = format!("not run: {test}: {lacking}\n");
     std::io::stderr().write_all(said.as_bytes()).unwrap();
     false
+}
+
+/// Where `tests/run` installs the modules of `tests/clients/package.json`.
+pub(crate) fn node_modules() -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    set("SAFEGUARD_TEST_NODE").or_else(|| Some(set("HOME")?.join(".cache/safeguard/node")))
 }
 
 fn on_path(program: &str) -> bool {

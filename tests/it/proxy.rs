@@ -1,9 +1,11 @@
 //! The metadata proxy as pods meet it: the real program, the real redirect, network namespaces, and strict services behind it.
 
 mod churn;
+mod clients;
 mod life;
 mod serve;
 mod sessions;
+mod start;
 
 use safeguard_tests::fabric::Wiring;
 use safeguard_tests::proxied::Proxied;

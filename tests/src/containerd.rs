@@ -1,8 +1,8 @@
 //! A containerd of the test's own, driven as kubelet drives one, so that containerd itself writes the container logs.
 //!
 //! Needs root, Debian's `containerd`, `runc` and `busybox-static`, an overlay file system and mounted cgroups (version
-//! 1 or 2). Nothing is fetched: the image is packed from the host's busybox. Pods use the host's network, so no network
-//! plugin is needed.
+//! 1 or 2). Nothing is fetched: the image is packed from the host's busybox. Pods use the host's network unless there is a
+//! [`Network`] for them.
 #![expect(
     clippy::disallowed_methods,
     reason = "the harness owns its directories and starts the runtime under test; only the agent is held to those seams"
@@ -13,6 +13,7 @@ mod grpc;
 mod guard;
 mod image;
 mod messages;
+mod network;
 mod rotation;
 mod runtime;
 
@@ -26,11 +27,13 @@ use grpc::Client;
 use messages::{
     ContainerConfig, ContainerId, ContainerMetadata, ContainerStatus, ContainerStatusResponse, CreateContainerRequest,
     Empty, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, NAMESPACE_CONTAINER, NAMESPACE_NODE, NamespaceOption, PROFILE_UNCONFINED,
-    PodSandboxConfig, PodSandboxId, PodSandboxMetadata, RunPodSandboxRequest, STATE_EXITED, STATE_RUNNING,
-    SecurityProfile, StopContainerRequest,
+    LinuxSandboxSecurityContext, NAMESPACE_CONTAINER, NAMESPACE_NODE, NAMESPACE_POD, NamespaceOption,
+    PROFILE_UNCONFINED, PodSandboxConfig, PodSandboxId, PodSandboxMetadata, RunPodSandboxRequest, STATE_EXITED,
+    STATE_RUNNING, SecurityProfile, StopContainerRequest,
 };
 use runtime::{Paths, Process};
+
+pub use network::Network;
 
 /// How long one call to containerd may take. Creating a sandbox takes about a tenth of a second; on a loaded machine
 /// ten times that.
@@ -50,6 +53,8 @@ pub struct Settings {
     pub timezone: Option<String>,
     /// `max_container_log_line_size` in bytes; containerd's default of 16384 when `None`.
     pub max_line: Option<u32>,
+    /// Pods have networks of their own, on this one. They share the host's when `None`.
+    pub network: Option<Network>,
 }
 
 /// A running containerd with a root, state and socket of its own. Dropping it kills it, its shims and its containers;
@@ -134,14 +139,14 @@ impl Containerd {
         std::fs::create_dir_all(&log_directory).with_context(|| format!("create {}", log_directory.display()))?;
         let config = PodSandboxConfig {
             metadata: Some(PodSandboxMetadata { name: name.into(), uid: uid.into(), namespace: ns.into(), attempt: 0 }),
-            // A pod on the host's network has the host's name.
+            // The host's name.
             hostname: String::new(),
             log_directory: text(&log_directory)?,
             labels: pod_labels(ns, name, uid),
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent: self.paths.cgroup_parent(),
                 security_context: Some(LinuxSandboxSecurityContext {
-                    namespace_options: Some(namespaces()),
+                    namespace_options: Some(self.namespaces()),
                     seccomp: Some(unconfined()),
                     apparmor: Some(unconfined()),
                 }),
@@ -175,7 +180,7 @@ impl Containerd {
             log_path: log_path.clone(),
             linux: Some(LinuxContainerConfig {
                 security_context: Some(LinuxContainerSecurityContext {
-                    namespace_options: Some(namespaces()),
+                    namespace_options: Some(self.namespaces()),
                     seccomp: Some(unconfined()),
                     apparmor: Some(unconfined()),
                 }),
@@ -257,6 +262,12 @@ impl Containerd {
         self.paths.clean()
     }
 
+    /// What kubelet asks for by default, on the host's network or on one of the pod's own.
+    fn namespaces(&self) -> NamespaceOption {
+        let network = if self.paths.has_network() { NAMESPACE_POD } else { NAMESPACE_NODE };
+        NamespaceOption { network, pid: NAMESPACE_CONTAINER, ipc: 0 }
+    }
+
     async fn status(&self, container: &Container) -> anyhow::Result<ContainerStatus> {
         let answer: ContainerStatusResponse = self.call("ContainerStatus", &id_of(container)).await?;
         answer.status.context("ContainerStatus has no status")
@@ -273,11 +284,6 @@ fn method(name: &str) -> String {
 
 fn id_of(container: &Container) -> ContainerId {
     ContainerId { container_id: container.id.clone() }
-}
-
-/// The host's network, and process identifiers of the container's own, which is what kubelet asks for by default.
-fn namespaces() -> NamespaceOption {
-    NamespaceOption { network: NAMESPACE_NODE, pid: NAMESPACE_CONTAINER, ipc: 0 }
 }
 
 /// No confinement: the host may lack apparmor or seccomp, and the tests are about logs.

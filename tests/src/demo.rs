@@ -1,12 +1,17 @@
-//! The agent at work, to look at: a stand-in of CloudWatch Logs, a sample node whose containers write, rotate, restart
-//! and end and which has an audit log and a journal, and the agent between them, all in this process.
+//! The agent and the proxy at work, to look at, all in this process.
 //!
-//! In the end every line that was written is looked for in what the stand-in holds, by its number. Nothing leaves the
-//! loopback interface.
+//! The agent: a stand-in of CloudWatch Logs, a sample node whose containers write, rotate, restart and end and which has an
+//! audit log and a journal, and the agent between them. In the end every line that was written is looked for in what the
+//! stand-in holds, by its number.
+//!
+//! The proxy: stand-ins of the metadata service, STS and Kubernetes, and pods with different rights that ask for credentials.
+//! In the end every access key that a pod got is looked up in the account that issued it. Nothing leaves the loopback
+//! interface.
 
 mod agent;
 mod host;
 mod pods;
+mod proxy;
 mod screen;
 mod summary;
 mod table;
@@ -24,12 +29,16 @@ use crate::node::SampleNode;
 use agent::RunningAgent;
 use host::HostLogs;
 use pods::Pods;
+use proxy::RunningProxy;
 use screen::Screen;
 use summary::Summary;
 use table::Table;
 
 /// The cluster's name in the names of log groups.
 const CLUSTER: &str = "demo";
+
+/// The node's name in Kubernetes.
+const NODE: &str = "ip-10-0-1-23.ec2.internal";
 
 /// How often the table is drawn, or a line of totals printed where there is no terminal.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -44,13 +53,14 @@ const DRAIN: Duration = Duration::from_secs(25);
 /// How the demo runs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Seconds of writing; without end until Ctrl-C if `None`.
+    /// Seconds of writing and asking; without end until Ctrl-C if `None`.
     pub seconds: Option<u64>,
-    /// Leave out the throttling and the outage.
+    /// Leave out the throttling and the outages.
     pub calm: bool,
 }
 
-/// Runs the demo on standard output. Returns whether everything that was written arrived and the account balances.
+/// Runs the demo on standard output. Returns whether everything that was written arrived, the account balances, and each pod
+/// got what it should.
 ///
 /// # Errors
 /// When something could not be started, or standard output is closed.
@@ -60,8 +70,9 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let node = Arc::new(SampleNode::new(1).context("make the sample node")?);
     let host = HostLogs::new(&node).context("start the audit log and the journal")?;
     let agent = RunningAgent::start(&node, &service).await.context("start the agent")?;
+    let proxy = RunningProxy::start(NODE).await.context("start the proxy")?;
     let mut screen = Screen::new();
-    for line in introduction(&service, &node, &agent, options) {
+    for line in introduction(&service, &node, &agent, options).into_iter().chain(about_proxy(&proxy)) {
         screen.say(&line)?;
     }
 
@@ -70,9 +81,12 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let (say, said) = mpsc::unbounded_channel();
     let host = host.start(length, say.clone());
     let trouble = (!options.calm).then(|| tokio::spawn(trouble::cause(Arc::clone(&service), length, say.clone())));
+    proxy.let_ask();
+    let story = proxy.play(length, !options.calm, say.clone());
     let started = Instant::now();
     let table = Table::new(started);
-    let mut show = Show { node: Arc::clone(&node), agent, screen, table, said, started, last_totals: String::new() };
+    let mut show =
+        Show { node: Arc::clone(&node), agent, proxy, screen, table, said, started, last: Default::default() };
 
     let end = async {
         match length {
@@ -86,24 +100,31 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
         service.faults().clear();
         service.come_up().await.context("bring the stand-in up again")?;
     }
+    proxy::finish(story).await.context("play what happens to pods")?;
+    show.proxy.stop_asking().await?;
     pods.stop().await.context("play the sample pods")?;
     host.stop().await.context("write the audit log and the journal")?;
-    show.say("writing has ended, the agent catches up")?;
+    show.say("writing and asking have ended, the agent catches up")?;
     show.until(tokio::time::sleep(CATCH_UP), true).await?;
     show.screen.keep();
-    show.say("the agent is told to end")?;
+    show.say("the agent and the proxy are told to end")?;
 
-    let Show { agent, mut screen, table, .. } = show;
+    let Show { agent, proxy, mut screen, table, .. } = show;
     let draining = Instant::now();
-    let last_word = tokio::select! {
-        last_word = agent.drain(DRAIN) => last_word,
+    let (last_word, keys) = tokio::select! {
+        ended = async { tokio::join!(agent.drain(DRAIN), proxy.end()) } => ended,
         _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted while the agent delivered what was left"),
     };
     let summary = Summary::new(&node, &service, last_word, table.balance());
-    for line in summary.lines(draining.elapsed(), screen.paint()) {
+    let paint = screen.paint();
+    for line in summary.lines(draining.elapsed(), paint) {
         screen.say(&line)?;
     }
-    Ok(summary.is_good())
+    screen.say("")?;
+    for line in keys.lines(paint) {
+        screen.say(&line)?;
+    }
+    Ok(summary.is_good() && keys.is_good())
 }
 
 /// What is shown while the agent runs.
@@ -111,12 +132,13 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
 struct Show {
     node: Arc<SampleNode>,
     agent: RunningAgent,
+    proxy: RunningProxy,
     screen: Screen,
     table: Table,
     said: UnboundedReceiver<String>,
     started: Instant,
-    /// Lines that say nothing new are left out.
-    last_totals: String,
+    /// Totals of the agent and the proxy: lines that say nothing new are left out.
+    last: [String; 2],
 }
 
 impl Show {
@@ -148,15 +170,24 @@ impl Show {
     /// Takes in the present state and shows it.
     async fn refresh(&mut self) -> anyhow::Result<()> {
         self.table.update(&self.node, self.agent.status().await);
+        let pods = self.proxy.table().await;
         if self.screen.is_terminal() {
-            let seconds = self.started.elapsed().as_secs();
-            self.screen.draw(&self.table.lines(seconds, self.screen.paint()))?;
-        } else {
-            let totals = self.table.totals();
-            if totals != self.last_totals {
-                self.say(&totals)?;
-                self.last_totals = totals;
+            let (seconds, paint, size) = (self.started.elapsed().as_secs(), self.screen.paint(), self.screen.size());
+            let of_proxy = [String::new()].into_iter().chain(pods.lines(paint));
+            let with = |brief| self.table.lines(seconds, size.map(|(columns, _)| columns), brief, paint);
+            let mut lines: Vec<String> = with(false).into_iter().chain(of_proxy.clone()).collect();
+            if size.is_some_and(|(_, height)| lines.len() >= height) {
+                lines = with(true).into_iter().chain(of_proxy).collect();
             }
+            self.screen.draw(&lines)?;
+        } else {
+            let totals = [self.table.totals(), pods.totals()];
+            for (now, last) in totals.iter().zip(self.last.clone()) {
+                if *now != last {
+                    self.say(now)?;
+                }
+            }
+            self.last = totals;
         }
         Ok(())
     }
@@ -174,11 +205,12 @@ fn introduction(service: &CloudWatch, node: &SampleNode, agent: &RunningAgent, o
         Some(seconds) => format!("for {seconds} s"),
         None => "until Ctrl-C".to_owned(),
     };
-    let trouble = if options.calm { "nothing goes wrong" } else { "two faults are injected on the way" };
+    let trouble = if options.calm { "nothing goes wrong" } else { "three faults are injected on the way" };
     let at = format!("--endpoint-url {} --region {}", service.url(), service.region());
     let mut lines = vec![
         format!(
-            "Safeguard node agent, demo: a sample node writes container logs, an audit log and a journal {end}; {trouble}."
+            "Safeguard node agent, demo: a sample node writes container logs, an audit log and a journal, and its pods ask for \
+             credentials, {end}; {trouble}."
         ),
         format!("  Host root of the sample node: {}", node.root().display()),
         format!("  Stand-in for CloudWatch Logs: {} (loopback only; it verifies signatures and limits)", service.url()),
@@ -193,4 +225,24 @@ fn introduction(service: &CloudWatch, node: &SampleNode, agent: &RunningAgent, o
     }
     lines.push(String::new());
     lines
+}
+
+/// The same of the proxy.
+fn about_proxy(proxy: &RunningProxy) -> Vec<String> {
+    let at = proxy.address().map(|at| at.to_string()).unwrap_or_default();
+    vec![
+        format!(
+            "The proxy answers pods at {at}. Pods are the addresses 127.0.1.1 to 127.0.1.7; there is no redirect, which"
+        ),
+        "needs root: they connect to it by themselves. Ask as one of them, in another terminal:".to_owned(),
+        format!(
+            "  curl --interface 127.0.1.1 http://{at}/latest/meta-data/iam/security-credentials/ -H 'Host: 169.254.169.254'"
+        ),
+        "and ask the proxy why somebody gets what he gets:".to_owned(),
+        format!(
+            "  cargo run -q --release --bin safeguard-proxy -- explain clinic/nosy --socket {}",
+            proxy.socket().display()
+        ),
+        String::new(),
+    ]
 }

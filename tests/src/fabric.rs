@@ -20,6 +20,7 @@ mod wiring;
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -199,6 +200,11 @@ impl Fabric {
     /// the test process is killed; start it on a thread that lasts.
     pub fn command_in(&self, place: Place, program: &str) -> Command {
         self.namespace(place).command(program)
+    }
+
+    /// What programs that this process starts can open a namespace by, such as `nsenter --net=PATH`.
+    pub fn path(&self, place: Place) -> PathBuf {
+        self.namespace(place).path().into()
     }
 
     /// A way into a namespace for a thread that stays there, which does not borrow the fabric.

@@ -3,11 +3,11 @@
 //! * [`lines`]: the input, in which every line can be told from every other;
 //! * [`node`]: a node without Kubernetes, whose containers write, rotate, restart and end, and an oracle that knows what
 //!   was written;
-//! * [`containerd`]: the real runtime writing real container logs;
+//! * [`containerd`]: the real runtime: it writes real container logs, and starts pods on a network of their own;
 //! * [`machine`]: a Debian that boots, with a real journald;
-//! * [`moto`]: a CloudWatch Logs that others wrote, with boto3 as the reader;
+//! * [`moto`]: a CloudWatch Logs and an STS that others wrote, with boto3 as the reader;
 //! * [`fabric`]: a node's network and its pods in network namespaces, with a metadata service outside;
-//! * [`demo`]: the agent at work, to look at.
+//! * [`demo`]: the agent and the proxy at work, to look at.
 //!
 //! The strict stand-in for CloudWatch Logs is the package `safeguard-standins`. Nothing here leaves the loopback
 //! interface, and network namespaces of its own.

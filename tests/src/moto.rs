@@ -1,4 +1,4 @@
-//! moto's server: somebody else's idea of CloudWatch Logs, and boto3 as a reader that shares no code with the agent.
+//! moto's server: somebody else's idea of CloudWatch Logs and STS, and boto3 as a reader that shares no code with the agent.
 //!
 //! moto checks less than the service: not signatures, sizes, counts or spans. What it does check (missing groups and
 //! streams, chronological order, events too old or too new) it answers as the service does, except that its
@@ -10,14 +10,16 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+
+use crate::fabric::{Fabric, Place};
 
 /// Where the Python environment with `moto[server]` and `boto3` is, when `$SAFEGUARD_TEST_VENV` does not say.
 const DEFAULT_VENV: &str = ".cache/safeguard/venv";
@@ -60,11 +62,11 @@ pub enum Method {
     Filter,
 }
 
-/// A running moto server on a loopback port of its own, which forgets everything when it is dropped.
+/// A running moto server, on a loopback port of its own unless said otherwise, which forgets everything when it is dropped.
 #[derive(Debug)]
 pub struct Moto {
     process: Child,
-    port: u16,
+    address: SocketAddr,
     // Holds the server's output; deleted after the server has ended.
     directory: tempfile::TempDir,
 }
@@ -75,21 +77,31 @@ impl Moto {
     /// Fails when the environment is missing or the server does not answer within a minute; the error then has its
     /// output.
     pub async fn start() -> anyhow::Result<Self> {
+        // Free now; another process could take it before the server does, which then ends and is reported.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        Self::run(Command::new(venv_program("moto_server")?), address, || answers(address)).await
+    }
+
+    /// The same in a network namespace, at this address.
+    pub async fn start_in(fabric: &Fabric, place: Place, address: SocketAddr) -> anyhow::Result<Self> {
+        let program = venv_program("moto_server")?;
+        let command = fabric.command_in(place, program.to_str().context("the environment's path is not UTF-8")?);
+        Self::run(command, address, || fabric.within(place, || answers(address))).await
+    }
+
+    async fn run(mut command: Command, address: SocketAddr, answers: impl Fn() -> bool) -> anyhow::Result<Self> {
         let directory = tempfile::tempdir()?;
         let output = directory.path().join("moto.log");
-        // Free now; another process could take it before the server does, which then ends and is reported.
-        let port = TcpListener::bind("127.0.0.1:0").await?.local_addr()?.port();
         let log = File::create(&output)?;
-        let program = venv_program("moto_server")?;
-        let process = Command::new(&program)
-            .args(["-H", "127.0.0.1", "-p", &port.to_string()])
+        let process = command
+            .args(["-H", &address.ip().to_string(), "-p", &address.port().to_string()])
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("start {} (make the environment with tests/run)", program.display()))?;
-        let mut moto = Self { process, port, directory };
-        moto.wait_ready().await.with_context(|| {
+            .with_context(|| format!("start {command:?} (make the environment with tests/run)"))?;
+        let mut moto = Self { process, address, directory };
+        moto.wait_ready(answers).await.with_context(|| {
             let said = std::fs::read(&output).unwrap_or_default();
             format!("moto_server said:\n{}", String::from_utf8_lossy(&said))
         })?;
@@ -98,7 +110,7 @@ impl Moto {
 
     /// The URL to send requests to, such as `http://127.0.0.1:40123`.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     /// The server's process identifier.
@@ -117,13 +129,13 @@ impl Moto {
         read_logs(&self.endpoint(), "test", "test", group, Method::Get).await
     }
 
-    async fn wait_ready(&mut self) -> anyhow::Result<()> {
+    async fn wait_ready(&mut self, answers: impl Fn() -> bool) -> anyhow::Result<()> {
         let wait = async {
             loop {
                 if let Some(status) = self.process.try_wait()? {
                     bail!("moto_server ended with {status}");
                 }
-                if let Ok(true) = tokio::time::timeout(ANSWER_DEADLINE, answers(self.port)).await {
+                if tokio::task::block_in_place(&answers) {
                     return Ok(());
                 }
                 tokio::time::sleep(POLL).await;
@@ -194,19 +206,23 @@ async fn run_python(
     }
 }
 
-/// Whether an HTTP server answers on `port`: it only must say something.
-async fn answers(port: u16) -> bool {
-    let ask = async {
-        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-        stream.write_all(b"GET /moto-api/ HTTP/1.0\r\n\r\n").await?;
+/// Whether an HTTP server answers there: it only must say something.
+fn answers(address: SocketAddr) -> bool {
+    let ask = || {
+        let mut stream = TcpStream::connect_timeout(&address, ANSWER_DEADLINE)?;
+        stream.set_read_timeout(Some(ANSWER_DEADLINE))?;
+        stream.write_all(b"GET /moto-api/ HTTP/1.0\r\n\r\n")?;
         let mut start = [0; 5];
-        stream.read_exact(&mut start).await?;
+        stream.read_exact(&mut start)?;
         std::io::Result::Ok(start == *b"HTTP/")
     };
-    ask.await.unwrap_or(false)
+    ask().unwrap_or(false)
 }
 
-fn venv_program(name: &str) -> anyhow::Result<PathBuf> {
+/// A program of the Python environment that `tests/run` makes.
+///
+/// Fails when it cannot be told where that is.
+pub fn venv_program(name: &str) -> anyhow::Result<PathBuf> {
     let set = |variable| std::env::var_os(variable).filter(|value: &std::ffi::OsString| value != OsStr::new(""));
     let venv = match (set("SAFEGUARD_TEST_VENV"), set("HOME")) {
         (Some(venv), _) => PathBuf::from(venv),

@@ -84,8 +84,10 @@ pub struct Proxied {
     /// The Kubernetes API.
     pub api: Kubernetes,
     dir: TempDir,
+    sts_url: String,
     settings: String,
     unknown_pod_wait: Duration,
+    program: PathBuf,
     proxies: Vec<Child>,
     wishes: BTreeMap<u8, Wish>,
 }
@@ -123,8 +125,10 @@ impl Proxied {
             sts,
             api,
             dir,
+            sts_url: format!("http://{OUTSIDE_V4}:{STS_PORT}"),
             settings: String::new(),
             unknown_pod_wait: Duration::from_millis(400),
+            program: program(),
             proxies: Vec::new(),
             wishes: BTreeMap::new(),
         };
@@ -142,6 +146,21 @@ impl Proxied {
     /// How long the proxy waits for pods that it does not know; for what is started from now on.
     pub fn set_unknown_pod_wait(&mut self, wait: Duration) {
         self.unknown_pod_wait = wait;
+    }
+
+    /// Another STS than the stand-in, by its URL; for what is started from now on.
+    pub fn ask_sts_at(&mut self, url: &str) {
+        url.clone_into(&mut self.sts_url);
+    }
+
+    /// The URL of the STS that the proxy asks, which pods reach too.
+    pub fn sts_url(&self) -> &str {
+        &self.sts_url
+    }
+
+    /// Another build of the program, for what is started from now on.
+    pub fn set_program(&mut self, program: PathBuf) {
+        self.program = program;
     }
 
     /// A role that the node may assume.
@@ -165,13 +184,14 @@ impl Proxied {
     fn settings_file(&self) -> PathBuf {
         let dir = self.dir.path().display();
         let text = format!(
-            "[node]\nname = \"{NODE}\"\n[aws]\nregion = \"us-east-1\"\nsts_endpoint_url = \"http://{OUTSIDE_V4}:{STS_PORT}\"\n\
+            "[node]\nname = \"{NODE}\"\n[aws]\nregion = \"us-east-1\"\nsts_endpoint_url = \"{}\"\n\
              [kubernetes]\nmode = \"url\"\nurl = \"http://{API}\"\ntoken_file = \"{dir}/token\"\n\
              [identity]\ncni_results = \"{dir}/cni\"\nunknown_pod_wait = \"{}ms\"\n\
              [proxy]\nsocket = \"{dir}/proxy.sock\"\nlock = \"{dir}/proxy.lock\"\nmetrics = \"off\"\n\
              [redirect]\nstate_file = \"{dir}/redirect.json\"\n{}\n",
+            self.sts_url,
             self.unknown_pod_wait.as_millis(),
-            self.settings
+            self.settings,
         );
         self.write("proxy.toml", &text);
         self.dir.path().join("proxy.toml")
@@ -185,7 +205,7 @@ impl Proxied {
         let settings = self.settings_file();
         block_in_place(|| {
             self.fabric
-                .command_in(Place::Node, program().to_str().unwrap_or_default())
+                .command_in(Place::Node, self.program.to_str().unwrap_or_default())
                 .args(arguments)
                 .arg("--config")
                 .arg(settings)
@@ -211,7 +231,7 @@ impl Proxied {
         let settings = self.settings_file();
         let said = File::options().append(true).create(true).open(self.dir.path().join("said"));
         let said = said.unwrap_or_else(|error| panic!("the log: {error}"));
-        let mut command = self.fabric.command_in(Place::Node, program().to_str().unwrap_or_default());
+        let mut command = self.fabric.command_in(Place::Node, self.program.to_str().unwrap_or_default());
         command.arg("serve").args(arguments).arg("--config").arg(settings).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(said).spawn().unwrap_or_else(|error| panic!("serve: {error}"));
         self.proxies.push(child);
@@ -295,8 +315,16 @@ impl Proxied {
     /// Tells the API of a pod.
     pub fn tell_api(&self, number: u8, wish: &Wish) {
         let pod = self.fabric.pod(number);
+        self.tell_api_at(&[pod.v4.into(), pod.v6.into()], wish);
+    }
+
+    /// Tells the API of a pod that need not have a network.
+    pub fn tell_api_at(&self, addresses: &[IpAddr], wish: &Wish) {
         let mut spec = PodSpec::new(NAMESPACE, wish.name.clone()).uid(wish.uid.clone()).node(NODE);
-        spec = spec.ip(pod.v4.to_string()).ip(pod.v6.to_string()).phase("Running").service_account("web");
+        spec = spec.phase("Running").service_account("web");
+        for address in addresses {
+            spec = spec.ip(address.to_string());
+        }
         for (name, value) in &wish.annotations {
             spec = spec.annotation(name.clone(), value.clone());
         }
@@ -306,6 +334,15 @@ impl Proxied {
     /// Writes the CNI's result of a pod.
     pub fn write_result(&self, number: u8, wish: &Wish) {
         let pod = self.fabric.pod(number);
+        self.write_result_at(&[pod.v4.into(), pod.v6.into()], wish);
+    }
+
+    /// Writes the CNI's result of a pod that need not have a network.
+    pub fn write_result_at(&self, addresses: &[IpAddr], wish: &Wish) {
+        let ips: Vec<_> = addresses
+            .iter()
+            .map(|address| serde_json::json!({ "address": format!("{address}/{}", if address.is_ipv4() { 32 } else { 128 }) }))
+            .collect();
         let result = serde_json::json!({
             "kind": "cniCacheV1",
             "containerId": wish.uid,
@@ -321,7 +358,7 @@ impl Proxied {
             ],
             "result": {
                 "cniVersion": "1.0.0",
-                "ips": [{ "address": format!("{}/32", pod.v4) }, { "address": format!("{}/128", pod.v6) }],
+                "ips": ips,
             },
         });
         self.write(&format!("cni/aws-cni-{}-eth0", wish.uid), &result.to_string());

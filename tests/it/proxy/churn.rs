@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use safeguard_tests::proxied::{NAMESPACE, Proxied, Wish};
-use tokio::time::sleep;
+use safeguard_tests::proxied::{NAMESPACE, PATIENCE, Proxied, Wish};
+use tokio::time::{Instant, sleep};
 
 use super::without_proxy;
 
@@ -83,7 +83,12 @@ async fn churn(seed: u64, steps: u32) {
             _ => {
                 node.api.go_down().await;
                 check(&node, number, &asked, &told);
-                node.api.come_up().await.unwrap();
+                // Its port is free once the last of its connections is gone.
+                let late = Instant::now() + PATIENCE;
+                while let Err(error) = node.api.come_up().await {
+                    assert!(Instant::now() < late, "{told}: {error}");
+                    sleep(Duration::from_millis(20)).await;
+                }
             }
         }
         granted += (0..PODS).filter(|number| check(&node, *number, &asked, &told)).count();

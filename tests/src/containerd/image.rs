@@ -15,9 +15,9 @@ pub(super) const PAUSE_IMAGE: &str = "localhost/pause:1";
 const BUSYBOX: &str = "/bin/busybox";
 
 /// The commands that exist in the image, as links to `busybox`.
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "awk", "cat", "date", "dd", "echo", "env", "false", "head", "kill", "ls", "printf", "ps", "seq", "sh", "sleep",
-    "stty", "tail", "tr", "true", "wc", "yes",
+    "stty", "tail", "tr", "true", "wc", "wget", "yes",
 ];
 
 /// The image as `docker save` lays it out, which `ctr images import` reads.

@@ -5,6 +5,8 @@
 
 use std::collections::HashMap;
 
+/// `NamespaceMode.POD`: a namespace of the pod's own.
+pub(super) const NAMESPACE_POD: i32 = 0;
 /// `NamespaceMode.CONTAINER`: a namespace of the container's own.
 pub(super) const NAMESPACE_CONTAINER: i32 = 1;
 /// `NamespaceMode.NODE`: the host's namespace.

@@ -12,6 +12,7 @@ use anyhow::{Context as _, bail, ensure};
 use super::grpc::Client;
 use super::guard::Guard;
 use super::messages::{Empty, ImageSpec, ImageStatusRequest, ImageStatusResponse, StatusResponse};
+use super::network::{Network, PLUGINS};
 use super::{CALL_DEADLINE, POLL, Settings, cleanup, image, text};
 
 /// How long containerd may take to come up. It takes about half a second.
@@ -35,6 +36,7 @@ pub(super) struct Paths {
     /// Directory that holds all the rest.
     dir: PathBuf,
     timezone: Option<String>,
+    network: Option<Network>,
     /// Name of the cgroup above all containers, unique on the host.
     cgroup: String,
 }
@@ -45,19 +47,27 @@ impl Paths {
         std::fs::create_dir_all(&dir).with_context(|| format!("create {}", dir.display()))?;
         // An inode number is unique among the directories that exist, so no two tests share a cgroup.
         let cgroup = format!("safeguard-tests-{}", std::fs::metadata(&dir)?.ino());
-        let paths = Self { dir, timezone: settings.timezone.clone(), cgroup };
+        let paths = Self { dir, timezone: settings.timezone.clone(), network: settings.network.clone(), cgroup };
         let socket = text(&paths.socket())?;
         ensure!(
             socket.len() + TTRPC_SUFFIX.len() <= MAX_SOCKET_PATH,
             "{socket} is too long for a unix socket: use a shorter directory"
         );
         std::fs::write(paths.config(), paths.configuration(settings)?).context("write containerd's configuration")?;
+        if let Some(network) = &paths.network {
+            network.configure(&paths.dir.join("cni"), &paths.dir.join("addresses"))?;
+        }
         Ok(paths)
     }
 
     /// The cgroup that pods are put below, as an absolute path in every hierarchy.
     pub(super) fn cgroup_parent(&self) -> String {
         format!("/{}", self.cgroup)
+    }
+
+    /// Whether pods have networks of their own.
+    pub(super) fn has_network(&self) -> bool {
+        self.network.is_some()
     }
 
     pub(super) fn clean(&self) -> anyhow::Result<()> {
@@ -115,9 +125,10 @@ sandbox_image = "{pause}"
 max_container_log_line_size = {max_line}
 disable_apparmor = true
 restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
 
 [plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = {cni}
+bin_dir = "{PLUGINS}"
 conf_dir = {cni}
 
 [plugins."io.containerd.grpc.v1.cri".containerd]
@@ -157,7 +168,10 @@ pub(super) struct Process {
 impl Process {
     pub(super) fn spawn(paths: &Paths) -> anyhow::Result<Self> {
         let log = File::options().create(true).append(true).open(paths.log())?;
-        let mut command = Command::new("containerd");
+        let mut command = match &paths.network {
+            Some(network) => network.command("containerd")?,
+            None => Command::new("containerd"),
+        };
         command.arg("--config").arg(paths.config()).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         if let Some(timezone) = &paths.timezone {
             command.env("TZ", timezone);
@@ -183,7 +197,7 @@ impl Drop for Process {
     }
 }
 
-/// Waits until the runtime service answers that the runtime is ready. The network never is: there is no plugin for it.
+/// Waits until the runtime service answers that the runtime is ready. The network is not, where there is none for pods.
 pub(super) async fn wait_ready(paths: &Paths, process: &mut Process) -> anyhow::Result<Client> {
     let wait = async {
         loop {

@@ -8,7 +8,7 @@ use safeguard_agent::{Agent, Environment, Settings, Status, Summary};
 use safeguard_standins::CloudWatch;
 use tempfile::TempDir;
 
-use super::CLUSTER;
+use super::{CLUSTER, NODE};
 use crate::node::SampleNode;
 
 /// Shorter than the default of 5 s, so that the table moves every second.
@@ -28,7 +28,7 @@ impl RunningAgent {
     pub(super) async fn start(node: &SampleNode, service: &CloudWatch) -> anyhow::Result<Self> {
         let own = tempfile::Builder::new().prefix("safeguard-agent-").tempdir()?;
         let mut settings = Settings::default();
-        settings.node.name = Some("ip-10-0-1-23.ec2.internal".to_owned());
+        settings.node.name = Some(NODE.to_owned());
         settings.node.cluster = Some(CLUSTER.to_owned());
         settings.node.instance_id = Some("i-0123456789abcdef0".to_owned());
         settings.node.account = Some("123456789012".to_owned());

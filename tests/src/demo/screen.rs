@@ -17,6 +17,12 @@ pub(super) struct Paint {
 }
 
 impl Paint {
+    /// No colours.
+    #[cfg(test)]
+    pub(super) const fn none() -> Self {
+        Self { on: false }
+    }
+
     pub(super) fn bold(self, text: &str) -> String {
         self.with("1", text)
     }
@@ -51,6 +57,12 @@ impl Screen {
         Paint { on: self.terminal }
     }
 
+    /// Columns and lines of the terminal, if there is one and it tells.
+    pub(super) fn size(&self) -> Option<(usize, usize)> {
+        let (width, height) = self.terminal.then(|| terminal_size::terminal_size_of(io::stdout())).flatten()?;
+        Some((width.0.into(), height.0.into()))
+    }
+
     /// Prints a line that stays, above the table.
     pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
         let mut out = io::stdout().lock();
@@ -60,9 +72,12 @@ impl Screen {
         out.flush()
     }
 
-    /// Draws the table in the place of the one before. Lines that are too long for the terminal are cut there, since
-    /// wrapped ones would not be erased.
+    /// Draws the table in the place of the one before. What is too wide or too high for the terminal is cut there, since it
+    /// would not be erased.
     pub(super) fn draw(&mut self, lines: &[String]) -> io::Result<()> {
+        // The cursor stands in the line below.
+        let most = self.size().map_or(usize::MAX, |(_, height)| height.saturating_sub(1));
+        let lines = lines.get(..most).unwrap_or(lines);
         let mut text = self.erase();
         text.push_str("\x1b[?7l");
         for line in lines {

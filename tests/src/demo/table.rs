@@ -6,6 +6,13 @@ use tokio::time::Instant;
 use super::screen::Paint;
 use crate::node::{SampleLog, SampleNode};
 
+/// Columns of the name of a log, where the terminal has room for the longest, and where it has not.
+const NAME: usize = 44;
+const SHORT_NAME: usize = 38;
+
+/// Columns that the figures take, with those of the name in full.
+const WIDE: usize = 90;
+
 /// Most characters of an error.
 const ERROR_CHARS: usize = 60;
 
@@ -84,16 +91,16 @@ impl Table {
         })
     }
 
-    /// The table, `seconds` after the start.
-    pub(super) fn lines(&self, seconds: u64, paint: Paint) -> Vec<String> {
-        let heading = format!(
-            "{:<44} {:>9} {:>9} {:>9} {:>9}  {}",
-            "log", "written", "read", "delivered", "behind", "last error"
-        );
-        let mut lines = vec![paint.bold(&heading)];
-        lines.extend(self.rows.iter().map(|row| row.line(paint)));
+    /// The table, `seconds` after the start, for a terminal of so many columns. In `brief`, streams are left out. Where there is no
+    /// room for errors, a log that has one is red.
+    pub(super) fn lines(&self, seconds: u64, columns: Option<usize>, brief: bool, paint: Paint) -> Vec<String> {
+        let is_narrow = columns.is_some_and(|columns| columns < WIDE);
+        let width = if is_narrow { SHORT_NAME } else { NAME };
+        let heading = figures("log", width, ["written", "read", "delivered", "behind"].map(str::to_owned));
+        let mut lines = vec![paint.bold(&if is_narrow { heading } else { format!("{heading}  last error") })];
+        lines.extend(self.rows.iter().map(|row| if is_narrow { row.short_line(paint) } else { row.line(paint) }));
         if let Some(status) = &self.status {
-            for target in &status.targets {
+            for target in status.targets.iter().filter(|_| !brief) {
                 let state = match (&target.error, target.failing_seconds) {
                     (Some(error), Some(seconds)) => paint.red(&format!("failing for {seconds} s: {}", short(error))),
                     _ => paint.green("delivering"),
@@ -155,19 +162,44 @@ impl Row {
             Some(error) => paint.dim(&format!("{} s ago: {}", error.at.elapsed().as_secs(), short(&error.text))),
             None => String::new(),
         };
-        let name = self.name.to_string();
-        let Some(status) = &self.status else {
-            return format!("{name:<44} {:>9} {:>9} {:>9} {:>9}", self.written, "", "", "");
-        };
-        let (read, delivered) = (status.ledger.read.events, status.ledger.delivered.events);
-        if !self.known {
-            let closed = paint.dim("removed; the agent has closed its account");
-            return format!("{name:<44} {:>9} {:>9} {:>9} {:>9}  {closed}", self.written, "", "", "-");
+        let line = self.figures(NAME);
+        match &self.status {
+            None => line,
+            Some(_) if !self.known => format!("{line}  {}", paint.dim("removed; the agent has closed its account")),
+            Some(status) if status.gone => format!("{line}  {}{error}", paint.dim("removed ")),
+            Some(_) => format!("{line}  {error}"),
         }
-        let removed = if status.gone { paint.dim("removed ") } else { String::new() };
-        let behind = bytes(status.behind_bytes);
-        format!("{name:<44} {:>9} {read:>9} {delivered:>9} {behind:>9}  {removed}{error}", self.written)
     }
+
+    fn short_line(&self, paint: Paint) -> String {
+        let line = self.figures(SHORT_NAME);
+        match &self.status {
+            Some(_) if !self.known => paint.dim(&line),
+            _ if self.error.as_ref().is_some_and(|error| error.lasts) => paint.red(&line),
+            _ => line,
+        }
+    }
+
+    fn figures(&self, width: usize) -> String {
+        let name = self.name.to_string();
+        let written = self.written.to_string();
+        let none = String::new;
+        match &self.status {
+            None => figures(&name, width, [written, none(), none(), none()]),
+            Some(_) if !self.known => figures(&name, width, [written, none(), none(), "-".to_owned()]),
+            Some(status) => {
+                let (read, delivered) = (status.ledger.read.events, status.ledger.delivered.events);
+                let behind = bytes(status.behind_bytes);
+                figures(&name, width, [written, read.to_string(), delivered.to_string(), behind])
+            }
+        }
+    }
+}
+
+/// A name, cut to its column, and figures.
+fn figures(name: &str, width: usize, [written, read, delivered, behind]: [String; 4]) -> String {
+    let name = cut(name, width);
+    format!("{name:<width$} {written:>9} {read:>9} {delivered:>9} {behind:>9}")
 }
 
 /// Whether the agent's name of a log is that of one of the node's.
@@ -190,10 +222,14 @@ fn error_of<'a>(log: &'a LogStatus, status: &'a Status) -> Option<&'a str> {
 }
 
 fn short(text: &str) -> String {
-    if text.chars().count() <= ERROR_CHARS {
+    cut(text, ERROR_CHARS)
+}
+
+fn cut(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
         return text.to_owned();
     }
-    text.chars().take(ERROR_CHARS - 1).chain(['…']).collect()
+    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// Bytes for people.

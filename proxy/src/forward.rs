@@ -13,6 +13,7 @@ use hyper::{Method, Request, StatusCode, Uri};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 
 use crate::limits::TOKEN_TTL;
@@ -26,7 +27,8 @@ const MOST_BYTES: usize = 64 * 1024;
 /// A connection that nobody uses is closed; the real service closes sooner or later.
 const IDLE: Duration = Duration::from_secs(20);
 
-/// Connections that are kept.
+/// Connections that are kept, and requests at a time: beyond that connections would be opened and closed for each request, which costs
+/// six times as much.
 const KEPT: usize = 16;
 
 /// A new token is fetched this long before the old one ends.
@@ -61,6 +63,7 @@ pub(crate) struct Forward {
     client: Client<HttpConnector, Empty<Bytes>>,
     endpoint: String,
     token: Mutex<Option<(HeaderValue, Instant)>>,
+    slots: Semaphore,
 }
 
 impl std::fmt::Debug for Forward {
@@ -80,7 +83,12 @@ impl Forward {
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(KEPT)
             .build(connector);
-        Self { client, endpoint: endpoint.trim_end_matches('/').to_owned(), token: Mutex::default() }
+        Self {
+            client,
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            token: Mutex::default(),
+            slots: Semaphore::new(KEPT),
+        }
     }
 
     /// Fetches a path that [`crate::path::route`] put together.
@@ -88,7 +96,12 @@ impl Forward {
     /// # Errors
     /// [`ForwardError`]
     pub(crate) async fn get(&self, path: &str) -> Result<Forwarded, ForwardError> {
-        timeout(DEADLINE, self.ask(path)).await.unwrap_or(Err(ForwardError::Deadline))
+        let ask = async {
+            // Closed never: nobody closes it.
+            let _slot = self.slots.acquire().await.ok();
+            self.ask(path).await
+        };
+        timeout(DEADLINE, ask).await.unwrap_or(Err(ForwardError::Deadline))
     }
 
     async fn ask(&self, path: &str) -> Result<Forwarded, ForwardError> {

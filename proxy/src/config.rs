@@ -10,12 +10,13 @@ mod resolve;
 
 pub use check::Checked;
 pub use raw::{
-    Annotations, Aws, Identity, Imds, Imdsv2, Ipv6, Kubernetes, KubernetesMode, Limits, Node, Patterns, Policy,
-    Process, Redirect, Roles, Settings, Source,
+    Annotations, Aws, Identity, Imds, Imdsv2, Ipv6, Kubernetes, Limits, Node, Patterns, Policy, Process, Redirect,
+    Roles, Settings, Source,
 };
-pub use resolve::{KubernetesAccess, Resolved, resolve};
+pub use resolve::{Resolved, resolve};
 pub use safeguard_aws::Environment;
 pub use safeguard_daemon::settings::{Found, HumanDuration, Missing, Problems, ProgramSettings};
+pub use safeguard_pods::{Access, AccessMode};
 
 /// The settings file of the proxy.
 pub type SettingsFile = safeguard_daemon::settings::SettingsFile<Settings>;

@@ -12,7 +12,7 @@ use safeguard_daemon::lock::{InstanceLock, LockError};
 use safeguard_daemon::settings::{Missing, Problems};
 use safeguard_daemon::shutdown::Shutdown;
 use safeguard_host::{HostError, HostRoot};
-use safeguard_pods::{Reader, Wanted, index, watch};
+use safeguard_pods::{AccessError, Reader, Wanted, index, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -25,7 +25,7 @@ use crate::connections::Connections;
 use crate::decide::Decide;
 use crate::forward::Forward;
 use crate::identify::Identify;
-use crate::kubernetes::{KubernetesError, api_server};
+use crate::kubernetes::api_server;
 use crate::listen::{Bound, ListenError};
 use crate::path::Forwarded;
 use crate::rate::Rates;
@@ -62,7 +62,7 @@ pub enum StartError {
     Aws(#[from] SdkError),
     /// How Kubernetes is reached.
     #[error(transparent)]
-    Kubernetes(#[from] KubernetesError),
+    Kubernetes(#[from] AccessError),
     /// The root of the file tree.
     #[error("the CNI's results cannot be reached: {0}")]
     Host(#[from] HostError),

@@ -10,6 +10,7 @@
 //!
 //! Depends on no crate of ours.
 
+mod access;
 mod backoff;
 mod client;
 mod health;
@@ -17,16 +18,19 @@ mod index;
 mod kubeconfig;
 mod limits;
 mod list;
+mod minted;
 mod object;
 mod server;
 mod token;
 mod trouble;
 mod watch;
 
+pub use access::{Access, AccessError, AccessMode, AccessSettings, Chosen, Contradiction, Means, Surroundings};
 pub use health::{Feed, Health};
 pub use index::{Reader, Writer, index};
 pub use kubeconfig::{Kubeconfig, KubeconfigError};
-pub use limits::MAX_ANNOTATION_BYTES;
+pub use limits::{MAX_ANNOTATION_BYTES, MAX_PREFIXED};
+pub use minted::{Minted, MintedToken};
 pub use object::{TOO_LONG, Wanted};
 pub use server::{ApiServer, ApiServerError, Deadlines};
 pub use token::{FileToken, FixedToken, Token, TokenError, TokenFuture, TokenSource};

@@ -6,6 +6,13 @@ use std::time::Duration;
 /// (k8s.io/apimachinery, `TotalAnnotationSizeLimitB`); a role's ARN has at most 2,048 characters (IAM API, `RoleArn`).
 pub const MAX_ANNOTATION_BYTES: usize = 16 * 1024;
 
+/// Annotations of one object that are kept because their keys begin as was asked for. A pod has a handful of containers, and
+/// an annotation for each of them.
+pub const MAX_PREFIXED: usize = 64;
+
+/// The longest key of an annotation: a DNS subdomain, a slash, and a name (Kubernetes, "Annotations: Syntax and character set").
+pub(crate) const MAX_KEY_BYTES: usize = 253 + 1 + 63;
+
 /// The largest object that is read. The API server takes no request body above 3 MiB (k8s.io/apiserver,
 /// `MaxRequestBodyBytes`), and etcd none above 1.5 MiB by default (`--max-request-bytes`).
 pub(crate) const MAX_OBJECT_BYTES: usize = 3 * 1024 * 1024;
@@ -37,6 +44,9 @@ pub(crate) const MAX_MESSAGE_CHARS: usize = 300;
 
 /// A service account's token is about 1.2 KiB.
 pub(crate) const MAX_TOKEN_BYTES: usize = 64 * 1024;
+
+/// A cluster has one authority or two while it changes; each has some 1.5 KiB of PEM.
+pub(crate) const MAX_AUTHORITY_BYTES: u64 = 1024 * 1024;
 
 /// A kubeconfig with many clusters and certificates in it.
 pub(crate) const MAX_KUBECONFIG_BYTES: usize = 1024 * 1024;

@@ -8,14 +8,17 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::index::{Pool, Version};
-use crate::limits::{MAX_ADDRESSES, MAX_ANNOTATION_BYTES, MAX_NAME_BYTES, MAX_NAMESPACES, MAX_PODS};
+use crate::limits::{
+    MAX_ADDRESSES, MAX_ANNOTATION_BYTES, MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_NAMESPACES, MAX_PODS, MAX_PREFIXED,
+};
 use crate::{Annotations, Namespace, Phase, Pod};
 
 /// Stands in the place of an annotation's value that is longer than [`MAX_ANNOTATION_BYTES`]. It begins with NUL, so that
 /// it is in nobody's grammar: an annotation that was not read is neither absent nor obeyed.
 pub const TOO_LONG: &str = "\0too long";
 
-/// What is wanted of the cluster.
+/// What is wanted of the cluster. The key of an annotation that ends in `*` means all that begin so, of which an object keeps
+/// [`MAX_PREFIXED`] at most: the first in the order of their keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wanted {
     /// Name of this node. Pods of others never enter.
@@ -32,7 +35,37 @@ pub(crate) struct Scope {
     /// The node, where the kind has one.
     pub(crate) node: Option<String>,
     /// Annotations that are kept.
-    pub(crate) keys: BTreeSet<Arc<str>>,
+    pub(crate) keys: Keys,
+}
+
+/// Keys of annotations, and how keys begin.
+#[derive(Debug, Default)]
+pub(crate) struct Keys {
+    whole: BTreeSet<Arc<str>>,
+    beginnings: Vec<String>,
+}
+
+impl Keys {
+    pub(crate) fn new<'a>(wanted: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut keys = Self::default();
+        for key in wanted {
+            match key.strip_suffix('*') {
+                Some(beginning) => keys.beginnings.push(beginning.to_owned()),
+                None => drop(keys.whole.insert(key.into())),
+            }
+        }
+        keys
+    }
+
+    /// Whether nothing is wanted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.whole.is_empty() && self.beginnings.is_empty()
+    }
+
+    fn begins(&self, key: &str) -> bool {
+        let graphic = key.len() <= MAX_KEY_BYTES && key.bytes().all(|b| b.is_ascii_graphic());
+        graphic && self.beginnings.iter().any(|beginning| key.starts_with(beginning))
+    }
 }
 
 impl Scope {
@@ -191,12 +224,20 @@ fn unreadable(json: &[u8], what: &'static str) -> Unfit {
 /// The annotations that are wanted, and how many of them are too long.
 fn keep(all: Option<BTreeMap<String, String>>, scope: &Scope, pool: &mut Pool) -> (Annotations, u64) {
     let mut too_long = 0;
+    let mut prefixed = 0;
     let mut kept = Annotations::new();
     for (key, value) in all.unwrap_or_default() {
-        let Some(key) = scope.keys.get(key.as_str()) else { continue };
+        let key = match scope.keys.whole.get(key.as_str()) {
+            Some(key) => key.clone(),
+            None if prefixed < MAX_PREFIXED && scope.keys.begins(&key) => {
+                prefixed += 1;
+                pool.get(&key)
+            }
+            None => continue,
+        };
         let fits = value.len() <= MAX_ANNOTATION_BYTES;
         too_long += u64::from(!fits);
-        kept.insert(key.clone(), pool.get(if fits { &value } else { TOO_LONG }));
+        kept.insert(key, pool.get(if fits { &value } else { TOO_LONG }));
     }
     (kept, too_long)
 }

@@ -10,10 +10,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
+use crate::limits::MAX_AUTHORITY_BYTES;
 use crate::token::{FileToken, TokenSource, read_own};
-
-/// A cluster has one authority or two while it changes; each has some 1.5 KiB of PEM.
-const MAX_AUTHORITY_BYTES: u64 = 1024 * 1024;
 
 /// How long each wait may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,6 @@ mod lines;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -16,7 +15,7 @@ use crate::health::FeedState;
 use crate::index::{Indexed, Sink, Writer};
 use crate::limits::{LIST_CALM, MAX_OBJECT_BYTES, WATCH_SPACING};
 use crate::list::{At, list};
-use crate::object::{Scope, Wanted};
+use crate::object::{Keys, Scope, Wanted};
 use crate::server::{ApiServer, Deadlines};
 use crate::trouble::{Says, Trouble};
 use lines::Lines;
@@ -41,9 +40,9 @@ pub async fn watch(writer: Writer, api: ApiServer, wanted: Wanted, stop: impl Fu
 }
 
 async fn both(writer: Writer, api: &impl Api, wanted: Wanted, deadlines: Deadlines) -> Infallible {
-    let keys = |keys: std::collections::BTreeSet<String>| keys.into_iter().map(Arc::from).collect();
-    let pods = Scope { node: Some(wanted.node), keys: keys(wanted.pod_annotations) };
-    let namespaces = Scope { node: None, keys: keys(wanted.namespace_annotations) };
+    let keys = |keys: &std::collections::BTreeSet<String>| Keys::new(keys.iter().map(String::as_str));
+    let pods = Scope { node: Some(wanted.node), keys: keys(&wanted.pod_annotations) };
+    let namespaces = Scope { node: None, keys: keys(&wanted.namespace_annotations) };
     let Writer { pods: pod_sink, namespaces: namespace_sink } = writer;
     let pods = Follow::new(api, pod_sink, pods, deadlines).run();
     if namespaces.keys.is_empty() {

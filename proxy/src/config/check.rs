@@ -10,7 +10,7 @@ use safeguard_aws::kubelet::cluster_char;
 use safeguard_daemon::settings::{Findings, Problems};
 use safeguard_daemon::telemetry::check_quiet;
 
-use super::raw::{Imdsv2, Ipv6, KubernetesMode, Patterns, Policy, Settings, Source};
+use super::raw::{Imdsv2, Ipv6, Patterns, Policy, Settings, Source};
 use super::resolve::Resolved;
 use crate::role::{RoleBase, SessionTemplate};
 use crate::{limits, settings};
@@ -92,23 +92,8 @@ impl Settings {
         found.url("kubernetes.url", kubernetes.url.as_deref(), API_SERVER);
         let cluster = kubernetes.cluster.as_deref();
         found.word("kubernetes.cluster", cluster, 100, cluster_char, "the name of an EKS cluster");
-        // What would never be read is a mistake, and here one that leads to another cluster.
-        match (kubernetes.mode, &kubernetes.url, &kubernetes.kubeconfig) {
-            (KubernetesMode::Url, None, _) => {
-                found.add("kubernetes.mode", &"\"url\"", "it needs `kubernetes.url`");
-            }
-            (KubernetesMode::InCluster | KubernetesMode::Kubeconfig, Some(url), _) => {
-                found.add(
-                    "kubernetes.url",
-                    &format!("{url:?}"),
-                    "it is only read with `kubernetes.mode` = \"url\" or \"auto\"",
-                );
-            }
-            (KubernetesMode::InCluster | KubernetesMode::Url, _, Some(path)) => {
-                let reason = "it is only read with `kubernetes.mode` = \"kubeconfig\" or \"auto\"";
-                found.add("kubernetes.kubeconfig", &path.display(), reason);
-            }
-            _ => {}
+        if let Some(wrong) = kubernetes.access().contradiction() {
+            found.add(&format!("kubernetes.{}", wrong.field), &wrong.value, wrong.reason);
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use safeguard_daemon::settings::{HumanDuration, Problems, ProgramSettings};
 use safeguard_daemon::telemetry::Telemetry;
+use safeguard_pods::{AccessMode, AccessSettings};
 use serde::{Deserialize, Serialize};
 
 use crate::settings;
@@ -60,27 +61,12 @@ pub struct Aws {
     pub ca_bundle: Option<PathBuf>,
 }
 
-/// `kubernetes.mode`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KubernetesMode {
-    /// As `url` or `kubeconfig` say, in a pod as that pod, and else with the kubelet's kubeconfig.
-    #[default]
-    Auto,
-    /// The service account of the pod that the proxy runs in.
-    InCluster,
-    /// A kubeconfig.
-    Kubeconfig,
-    /// `kubernetes.url`
-    Url,
-}
-
 /// `[kubernetes]`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kubernetes {
     /// Which of the ways below.
-    pub mode: KubernetesMode,
+    pub mode: AccessMode,
     /// A kubeconfig.
     pub kubeconfig: Option<PathBuf>,
     /// URL of the API server.
@@ -91,6 +77,13 @@ pub struct Kubernetes {
     pub token_file: Option<PathBuf>,
     /// Name of the EKS cluster.
     pub cluster: Option<String>,
+}
+
+impl Kubernetes {
+    /// What the operator says about the way to the API server.
+    pub(crate) fn access(&self) -> AccessSettings {
+        AccessSettings { mode: self.mode, url: self.url.clone(), kubeconfig: self.kubeconfig.clone() }
+    }
 }
 
 /// `[proxy]`

@@ -2,33 +2,16 @@
 //! source is asked only when those before it were silent.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use safeguard_aws::kubelet::{CLUSTER_TAGS, KUBECONFIG, cluster_in_kubeconfig, cluster_in_tags, node_name};
 use safeguard_aws::{Environment, Identity, Wanted};
-use safeguard_daemon::settings::{Found, Missing, Source, read_regular};
+use safeguard_daemon::settings::{Found, Missing, Source};
+use safeguard_pods::{Access, AccessMode, Surroundings};
 
 use super::check::Checked;
 use super::partition;
-use super::raw::{KubernetesMode, Settings};
+use super::raw::Settings;
 use crate::role::RoleBase;
-
-/// For the kubeconfig: it is small, but a disk may hang.
-const FILE_DEADLINE: Duration = Duration::from_secs(5);
-
-/// A kubeconfig has some 2 KiB, and more with certificates in it.
-const KUBECONFIG_BYTES: u64 = 256 * 1024;
-
-/// How Kubernetes is reached. `kubernetes.ca_file` and `kubernetes.token_file` go before what is found there.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KubernetesAccess {
-    /// As the service account of the pod that this process runs in.
-    InCluster,
-    /// As a kubeconfig says.
-    Kubeconfig(PathBuf),
-    /// At a URL.
-    Url(String),
-}
 
 /// What was found out.
 #[derive(Debug, Clone)]
@@ -42,7 +25,7 @@ pub struct Resolved {
     /// Name of the EKS cluster, if it is known; it is missing where an EKS token has to be made of it.
     pub cluster: Option<String>,
     /// How Kubernetes is reached.
-    pub kubernetes: KubernetesAccess,
+    pub kubernetes: Access,
     /// URL of STS, in the place of the region's.
     pub sts_endpoint_url: Option<String>,
     /// URL of the node's metadata service, in the place of the well-known one.
@@ -141,64 +124,43 @@ enum Token {
     Given,
 }
 
-async fn access(settings: &Settings, environment: &Environment, found: &mut Found) -> (KubernetesAccess, Token) {
+async fn access(settings: &Settings, environment: &Environment, found: &mut Found) -> (Access, Token) {
     let kubernetes = &settings.kubernetes;
-    let in_cluster = environment.get("KUBERNETES_SERVICE_HOST").is_some();
-    let is_auto = kubernetes.mode == KubernetesMode::Auto;
+    let handed = environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join("kubeconfig"));
+    let around = Surroundings {
+        in_cluster: environment.get("KUBERNETES_SERVICE_HOST").is_some(),
+        kubeconfigs: handed.clone().into_iter().chain([KUBECONFIG.into()]).collect(),
+    };
+    let chosen = kubernetes.access().choose(&around).await;
+    let is_auto = kubernetes.mode == AccessMode::Auto;
     let minted = if kubernetes.token_file.is_some() { Token::Given } else { Token::Minted };
-    match (kubernetes.mode, &kubernetes.url) {
-        // What the operator wrote goes before what the environment says.
-        (KubernetesMode::Auto | KubernetesMode::Url, Some(url)) => (KubernetesAccess::Url(url.clone()), minted),
-        (KubernetesMode::Auto, None) if in_cluster && kubernetes.kubeconfig.is_none() => {
-            found.insert("kubernetes.mode", "in-cluster".to_owned(), Source::Env("KUBERNETES_SERVICE_HOST"));
-            (KubernetesAccess::InCluster, Token::Given)
+    let token = match &chosen.access {
+        Access::Url(_) => minted,
+        Access::InCluster => {
+            if is_auto {
+                found.insert("kubernetes.mode", "in-cluster".to_owned(), Source::Env("KUBERNETES_SERVICE_HOST"));
+            }
+            Token::Given
         }
-        (KubernetesMode::InCluster, _) => (KubernetesAccess::InCluster, Token::Given),
-        (KubernetesMode::Kubeconfig | KubernetesMode::Auto | KubernetesMode::Url, _) => {
-            let (path, source, cluster) = kubeconfig(kubernetes.kubeconfig.clone(), environment).await;
+        Access::Kubeconfig(path) => {
             if kubernetes.kubeconfig.is_none() {
+                let is_handed = handed.as_ref() == Some(path);
+                let usual = Source::Kubelet("its own kubeconfig");
+                let source = if is_handed { Source::Env("CREDENTIALS_DIRECTORY") } else { usual };
                 found.insert("kubernetes.kubeconfig", path.display().to_string(), source);
             }
             if is_auto {
                 found.insert("kubernetes.mode", "kubeconfig".to_owned(), Source::Default);
             }
+            let cluster = chosen.kubeconfig.as_deref().and_then(cluster_in_kubeconfig);
             // A kubeconfig without such a command has a token or a certificate of its own.
             let token = if cluster.is_some() { minted } else { Token::Given };
             let cluster = cluster.map(|cluster| (cluster, Source::File(path.clone())));
             found.settle("kubernetes.cluster", kubernetes.cluster.as_ref(), cluster);
-            (KubernetesAccess::Kubeconfig(path), token)
-        }
-    }
-}
-
-/// Which kubeconfig it is, who says so, and the cluster in it. Read beside the runtime's threads.
-async fn kubeconfig(set: Option<PathBuf>, environment: &Environment) -> (PathBuf, Source, Option<String>) {
-    let handed = environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join("kubeconfig"));
-    let usual = (PathBuf::from(KUBECONFIG), Source::Kubelet("its own kubeconfig"));
-    let candidates = match set {
-        Some(path) => vec![(path.clone(), Source::File(path))],
-        None => {
-            handed.map(|path| (path, Source::Env("CREDENTIALS_DIRECTORY"))).into_iter().chain([usual.clone()]).collect()
+            token
         }
     };
-    let first = candidates.first().cloned().unwrap_or(usual);
-    let look = tokio::task::spawn_blocking(move || {
-        candidates.into_iter().find_map(|(path, source)| match read_regular(&path, KUBECONFIG_BYTES) {
-            Ok(text) => Some((path, source, cluster_in_kubeconfig(text.as_bytes()))),
-            Err(error) => {
-                tracing::debug!(%error, path = %path.display(), "no kubeconfig there");
-                None
-            }
-        })
-    });
-    match tokio::time::timeout(FILE_DEADLINE, look).await {
-        Ok(Ok(Some(read))) => read,
-        Ok(Ok(None) | Err(_)) => (first.0, first.1, None),
-        Err(_) => {
-            tracing::warn!(deadline = ?FILE_DEADLINE, "the kubeconfig did not answer in time");
-            (first.0, first.1, None)
-        }
-    }
+    (chosen.access, token)
 }
 
 #[cfg(test)]

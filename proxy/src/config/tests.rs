@@ -48,7 +48,7 @@ fn the_example_names_every_key_with_its_default() {
     // The ways to Kubernetes exclude each other, except with the mode that chooses between them.
     let mut settings = loaded.value;
     settings.check().unwrap();
-    settings.kubernetes.mode = KubernetesMode::InCluster;
+    settings.kubernetes.mode = AccessMode::InCluster;
     assert!(settings.check().unwrap_err().to_string().contains("`kubernetes.url`"));
 }
 
@@ -170,7 +170,7 @@ fn resolved() -> Resolved {
         region: "eu-central-1".to_owned(),
         base: None,
         cluster: None,
-        kubernetes: KubernetesAccess::InCluster,
+        kubernetes: Access::InCluster,
         sts_endpoint_url: None,
         imds_endpoint: None,
         ca_bundle: None,

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use super::*;
 
 fn scope(keys: &[&str]) -> Scope {
-    Scope { node: Some("this".to_owned()), keys: keys.iter().map(|key| Arc::from(*key)).collect() }
+    Scope { node: Some("this".to_owned()), keys: Keys::new(keys.iter().copied()) }
 }
 
 fn pod_json() -> Value {
@@ -126,6 +126,22 @@ fn an_annotation_that_is_too_long_is_neither_absent_nor_obeyed() {
 }
 
 #[test]
+fn a_key_with_a_star_means_all_that_begin_so_within_a_bound() {
+    let annotations =
+        json!({ "a.io/x-one": "1", "a.io/x": "2", "a.io/y": "3", "a.io/x-\n": "4", "whole": "5", "wholesale": "6" });
+    let json = with("/metadata/annotations", annotations).to_string();
+    let found = Pod::read(json.as_bytes(), &scope(&["a.io/x*", "whole"]), &mut Pool::default()).unwrap();
+    let kept: Vec<&str> = found.object.annotations.keys().map(|key| &**key).collect();
+    assert_eq!(kept, ["a.io/x", "a.io/x-one", "whole"]);
+
+    let many: serde_json::Map<String, Value> = (0..10_000).map(|i| (format!("a.io/x{i:05}"), json!("v"))).collect();
+    let json = with("/metadata/annotations", Value::Object(many)).to_string();
+    let found = Pod::read(json.as_bytes(), &scope(&["a.io/x*"]), &mut Pool::default()).unwrap();
+    assert_eq!(found.object.annotations.len(), MAX_PREFIXED);
+    assert_eq!(&*found.object.annotations["a.io/x00063"], "v", "the first ones");
+}
+
+#[test]
 fn namespaces_have_a_name_and_annotations() {
     let json = json!({ "metadata": { "uid": "u", "name": "team", "annotations": { "allowed": "[\"a\"]", "b": "c" } } });
     let found = Namespace::read(json.to_string().as_bytes(), &scope(&["allowed"]), &mut Pool::default()).unwrap();
@@ -136,6 +152,6 @@ fn namespaces_have_a_name_and_annotations() {
 #[test]
 fn a_nodes_name_cannot_widen_the_selection() {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    Scope { node: Some("a,metadata.name=b\\".to_owned()), keys: BTreeSet::new() }.select(&mut query);
+    Scope { node: Some("a,metadata.name=b\\".to_owned()), keys: Keys::default() }.select(&mut query);
     assert_eq!(query.finish(), "fieldSelector=spec.nodeName%3Da%5C%2Cmetadata.name%5C%3Db%5C%5C");
 }

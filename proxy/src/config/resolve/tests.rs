@@ -89,7 +89,7 @@ async fn a_bare_node_is_known_by_the_metadata_service_alone() {
     assert_eq!(resolved.region, "eu-central-1");
     assert_eq!(resolved.node, "ip-10-0-0-9.eu-central-1.compute.internal");
     assert_eq!(resolved.base.as_ref().unwrap().as_str(), "arn:aws:iam::123456789012:role/");
-    assert_eq!(resolved.kubernetes, KubernetesAccess::InCluster);
+    assert_eq!(resolved.kubernetes, Access::InCluster);
     assert_eq!(source(&resolved, "kubernetes.mode"), &Source::Env("KUBERNETES_SERVICE_HOST"));
     assert_eq!(source(&resolved, "roles.base_arn"), &Source::Imds);
     assert_eq!(resolved.cluster, None, "nobody needs it");
@@ -127,7 +127,7 @@ async fn a_kubeconfig_names_the_cluster_that_a_token_is_made_for() {
     fs::write(&file, "users: [{user: {exec: {args: [eks, get-token, --cluster-name, prod]}}}]").unwrap();
     let handed = Environment::empty().with("CREDENTIALS_DIRECTORY", dir.path().to_str().unwrap());
     let resolved = found(&settings(EVERYTHING, NOBODY), &handed).await;
-    assert_eq!(resolved.kubernetes, KubernetesAccess::Kubeconfig(file.clone()));
+    assert_eq!(resolved.kubernetes, Access::Kubeconfig(file.clone()));
     assert_eq!((resolved.cluster.as_deref(), resolved.found.missing.as_slice()), (Some("prod"), &[][..]));
     assert_eq!(source(&resolved, "kubernetes.kubeconfig"), &Source::Env("CREDENTIALS_DIRECTORY"));
     assert_eq!(source(&resolved, "kubernetes.cluster"), &Source::File(file.clone()));
@@ -135,7 +135,7 @@ async fn a_kubeconfig_names_the_cluster_that_a_token_is_made_for() {
     // A file that is named goes before the pod that the proxy runs in, and a name before that in the file.
     let text = format!("{EVERYTHING}[kubernetes]\nkubeconfig = {file:?}\ncluster = \"mine\"");
     let resolved = found(&settings(&text, NOBODY), &in_a_pod()).await;
-    assert_eq!(resolved.kubernetes, KubernetesAccess::Kubeconfig(file));
+    assert_eq!(resolved.kubernetes, Access::Kubeconfig(file));
     assert_eq!(resolved.cluster.as_deref(), Some("mine"));
 }
 
@@ -143,7 +143,7 @@ async fn a_kubeconfig_names_the_cluster_that_a_token_is_made_for() {
 async fn a_token_without_a_cluster_is_missed_unless_a_tag_or_a_file_helps() {
     let url = format!("{EVERYTHING}[kubernetes]\nurl = \"https://api.example.com\"\n");
     let resolved = found(&settings(&url, NOBODY), &Environment::empty()).await;
-    assert_eq!(resolved.kubernetes, KubernetesAccess::Url("https://api.example.com".to_owned()));
+    assert_eq!(resolved.kubernetes, Access::Url("https://api.example.com".to_owned()));
     let [missing] = resolved.found.missing.as_slice() else { panic!("{:?}", resolved.found.missing) };
     assert!(missing.to_string().contains("Set `kubernetes.cluster`"), "{missing}");
 

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use safeguard_proxy::config::{Environment, KubernetesMode, Settings, Source};
+use safeguard_proxy::config::{AccessMode, Environment, Settings, Source};
 use safeguard_standins::kubernetes::{PodSpec, Resource, Verb, namespace};
 use safeguard_standins::{
     Account, Imds, ImdsOptions, Kubernetes, KubernetesOptions, Principal, Sts, StsOptions, imds, sts,
@@ -65,7 +65,7 @@ impl Services {
         settings.aws.region = Some(self.sts.region().to_owned());
         settings.aws.sts_endpoint_url = Some(self.sts.url());
         settings.aws.imds_endpoint = Some(self.imds.url());
-        settings.kubernetes.mode = KubernetesMode::Url;
+        settings.kubernetes.mode = AccessMode::Url;
         settings.kubernetes.url = Some(self.api.url());
         settings.kubernetes.token_file = Some(dir.join("token"));
         settings.identity.source = Source::Status;

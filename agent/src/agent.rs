@@ -226,5 +226,5 @@ async fn start_logs(
     let api = SdkLogs::new(&config.build(), deadlines);
     let host = HostRoot::open(&settings.node.host_root)?;
     let room = checked.logs(logs, &settings.agent.state_dir, resolved.names.clone(), environment);
-    Ok(Logs::start(room, host, api, clock::now_ms)?)
+    Ok(Logs::start(room, host, api, clock::now_ms, None)?)
 }

@@ -14,6 +14,7 @@ mod limits_of_the_node;
 mod logrotate;
 mod logs_delivery;
 mod logs_edges;
+mod logs_exclusions;
 mod logs_files;
 mod logs_journal;
 mod logs_rotation;

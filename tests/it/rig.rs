@@ -7,8 +7,8 @@ use std::time::Duration;
 use aws_sdk_cloudwatchlogs::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use safeguard_host::HostRoot;
 use safeguard_logs::{
-    Deadlines, Drained, FileSettings, Format, GroupClass, LogName, LogStatus, Logs, MultilineSettings, NameKind,
-    NewGroups, NodeNames, Oversize, SdkLogs, Selector, Settings, Status, Template,
+    Deadlines, Drained, Exclusions, FileSettings, Format, GroupClass, LogName, LogStatus, Logs, MultilineSettings,
+    NameKind, NewGroups, NodeNames, Oversize, SdkLogs, Selector, Settings, Status, Template,
 };
 use safeguard_standins::{CloudWatch, Credential, Options};
 
@@ -26,6 +26,8 @@ pub(crate) struct Rig {
     pub(crate) settings: Settings,
     pub(crate) deadlines: Deadlines,
     pub(crate) logs: Option<Logs>,
+    /// What the room is told before it reads anything.
+    pub(crate) exclusions: Option<Exclusions>,
 }
 
 /// Settings as an operator would have them, but quick.
@@ -80,7 +82,7 @@ impl Rig {
         let settings = settings(root.path().join("state"));
         let deadlines =
             Deadlines { connect: Duration::from_secs(1), read: Duration::from_secs(2), total: Duration::from_secs(3) };
-        Self { service, root, host: None, settings, deadlines, logs: None }
+        Self { service, root, host: None, settings, deadlines, logs: None, exclusions: None }
     }
 
     /// A started room with default settings.
@@ -124,7 +126,8 @@ impl Rig {
 
     pub(crate) fn start_with(&mut self, client: SdkLogs) {
         let host = HostRoot::open(self.host.as_deref().unwrap_or(self.root.path())).unwrap();
-        let logs = Logs::start(self.settings.clone(), host, client, safeguard_daemon::clock::now_ms).unwrap();
+        let (now_ms, first) = (safeguard_daemon::clock::now_ms, self.exclusions.clone());
+        let logs = Logs::start(self.settings.clone(), host, client, now_ms, first).unwrap();
         self.logs = Some(logs);
     }
 

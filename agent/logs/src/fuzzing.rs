@@ -121,7 +121,7 @@ impl Sink for Counting {
     fn splits(&self) -> bool {
         self.reading.splits
     }
-    fn truncated(&mut self, line: Range<u64>) {
+    fn truncated(&mut self, line: Range<u64>, _timestamp_ms: Option<i64>) {
         self.settle(line);
     }
 }

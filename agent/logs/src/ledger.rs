@@ -1,6 +1,6 @@
 //! What became of every line: the account that has to balance.
 //!
-//! `read = delivered + in flight + returned + every reason`, in events and in bytes of the file, per container.
+//! `read = delivered + in flight + returned + excluded + every reason`, in events and in bytes of the file, per container.
 
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +81,9 @@ pub struct Ledger {
     pub in_flight: Count,
     /// Given back to the file to be read again, because memory was needed while the service refused them.
     pub returned: Count,
+    /// Read and left out, because the pod says so and the operator lets it. Not lost: somebody wanted it.
+    #[serde(default)]
+    pub excluded: Count,
     /// Older than 14 days.
     pub too_old: Count,
     /// Too far in the future by the service's clock.
@@ -136,6 +139,7 @@ impl Ledger {
         self.delivered.add(other.delivered);
         self.in_flight.add(other.in_flight);
         self.returned.add(other.returned);
+        self.excluded.add(other.excluded);
         for (reason, count) in other.lost() {
             self.reason_mut(reason).add(count);
         }
@@ -152,6 +156,7 @@ impl Ledger {
         let mut sum = self.delivered;
         sum.add(self.in_flight);
         sum.add(self.returned);
+        sum.add(self.excluded);
         for (_, count) in self.lost() {
             sum.add(count);
         }
@@ -162,6 +167,21 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_excluded_is_part_of_the_balance_and_is_not_lost() {
+        let mut ledger = Ledger { read: Count::new(3, 30), delivered: Count::new(2, 20), ..Ledger::default() };
+        ledger.excluded.add(Count::new(1, 10));
+        assert_eq!(ledger.imbalance(), None);
+        assert!(ledger.lost().iter().all(|(_, count)| count.events == 0));
+        let mut total = Ledger::default();
+        total.add(&ledger);
+        assert_eq!(total, ledger);
+        // The word of an agent that did not know of exclusions.
+        let mut old = serde_json::to_value(&ledger).unwrap();
+        old.as_object_mut().unwrap().remove("excluded");
+        assert_eq!(serde_json::from_value::<Ledger>(old).unwrap().excluded, Count::default());
+    }
 
     #[test]
     fn every_reason_is_part_of_the_balance() {

@@ -1,8 +1,9 @@
 //! Ships the logs of a node to Amazon CloudWatch Logs.
 //!
-//! **In:** files below `/var/log/pods`, through a [`HostRoot`](safeguard_host::HostRoot), and [`Settings`].
+//! **In:** files below `/var/log/pods`, through a [`HostRoot`](safeguard_host::HostRoot), [`Settings`], and, where somebody
+//! tells them, [`Exclusions`].
 //! **Out:** `PutLogEvents` requests, a checkpoint of what was accepted, and a [`Status`] for people and metrics.
-//! **Never:** waits for Kubernetes, keeps a second copy of a line on disk, moves an offset before the service accepted what
+//! **Never:** knows or waits for Kubernetes, keeps a second copy of a line on disk, moves an offset before the service accepted what
 //! is below it, or gives a line up without counting it.
 //!
 //! ```text
@@ -17,6 +18,7 @@ mod batch;
 mod checkpoint;
 mod discover;
 mod encode;
+mod exclude;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -37,6 +39,7 @@ mod tail;
 mod watch;
 
 pub use discover::{ContainerKey, LogName, PathGlob};
+pub use exclude::{Exclusions, PodExclusion, PodKey};
 pub use ledger::{Count, Ledger, Reason};
 pub use multiline::Multiline;
 pub use names::{ContainerNames, NameKind, NodeNames, Template, TemplateError, Variable};
@@ -46,7 +49,7 @@ pub use settings::{
     UnitGlob,
 };
 pub use ship::{Deadlines, Failure, FailureKind, LogsApi, Rejected, SdkLogs};
-pub use status::{JournalStatus, LogStatus, Status, TargetStatus};
+pub use status::{ExclusionStatus, JournalStatus, LogStatus, Status, TargetStatus};
 
 /// A log file, by its number in the pipeline.
 pub(crate) type FileNo = u32;

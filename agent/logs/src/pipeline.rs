@@ -31,12 +31,13 @@ use tokio::time::Instant;
 
 use crate::batch::{Claim, Compression};
 use crate::checkpoint::{Owner, Records};
-use crate::discover::{ContainerDir, Origin, Place, PlainLog};
+use crate::discover::{ContainerDir, LogName, Origin, Place, PlainLog};
+use crate::exclude::{Exclusions, PodKey, Told};
 use crate::ledger::{Count, Ledger};
 use crate::quarantine::Quarantine;
 use crate::settings::Settings;
 use crate::ship::{Command, Outcome, Receipt};
-use crate::status::{Status, TargetStatus};
+use crate::status::{ExclusionStatus, Status, TargetStatus};
 use crate::tail::{Syntax, Window};
 use crate::watch::{News, Watch};
 use crate::{ContainerNo, FileNo};
@@ -57,6 +58,7 @@ const TICK: Duration = Duration::from_millis(50);
 enum Request {
     Status(oneshot::Sender<Status>),
     Reload(Box<Settings>),
+    Exclude(Exclusions),
     Drain { deadline: Instant, done: oneshot::Sender<Drained> },
 }
 
@@ -78,6 +80,8 @@ struct Pipeline {
     containers: HashMap<ContainerNo, Container>,
     by_origin: HashMap<Origin, ContainerNo>,
     journal: Journal,
+    /// What pods have left out; `None` if nobody tells.
+    told: Option<Told>,
     next_container: ContainerNo,
     next_file: FileNo,
     /// Containers that may have something to read.
@@ -146,6 +150,7 @@ impl Pipeline {
             containers: HashMap::new(),
             by_origin: HashMap::new(),
             journal: Journal::default(),
+            told: None,
             next_container: 0,
             next_file: 0,
             ready: VecDeque::new(),
@@ -205,7 +210,8 @@ impl Pipeline {
         if let Some(number) = self.by_origin.get(origin) {
             return Some(*number);
         }
-        let container = Container::new(origin.clone(), &self.settings, &mut self.batcher, Instant::now())?;
+        let mut container = Container::new(origin.clone(), &self.settings, &mut self.batcher, Instant::now())?;
+        self.told.iter().for_each(|told| container.exclude(told));
         let number = self.next_container;
         self.next_container += 1;
         self.containers.insert(number, container);
@@ -304,6 +310,7 @@ impl Pipeline {
             // Who asked may have gone away.
             Request::Status(reply) => drop(reply.send(self.status())),
             Request::Reload(settings) => self.reload(*settings),
+            Request::Exclude(exclusions) => self.exclude(exclusions),
             Request::Drain { deadline, done } => {
                 let now = Instant::now();
                 self.next_rescan = now;
@@ -330,6 +337,17 @@ impl Pipeline {
         }
         self.journal.forget_units();
         self.next_rescan = Instant::now();
+    }
+
+    /// Takes over what pods have left out.
+    fn exclude(&mut self, new: Exclusions) {
+        let with_files = self.containers.values().filter_map(|c| match &c.name {
+            LogName::Container(key) => Some(PodKey::of(key)),
+            LogName::File { .. } | LogName::Unit { .. } => None,
+        });
+        let told = self.told.get_or_insert_default();
+        told.tell(new, &with_files.collect(), (self.now_ms)());
+        self.containers.values_mut().for_each(|container| container.exclude(told));
     }
 
     fn apply(&mut self, outcome: Outcome) {
@@ -452,6 +470,11 @@ impl Pipeline {
             .filter_map(|c| Some(c.status(&self.batcher.lanes.get(&c.target)?.target)))
             .collect();
         logs.sort_by(|a, b| a.name.cmp(&b.name));
+        let excluded = logs.iter().filter(|log| log.excluded_by.is_some()).count();
+        let exclusions = self.told.as_ref().map(|told| ExclusionStatus {
+            containers: u32::try_from(excluded).unwrap_or(u32::MAX),
+            problem: told.problem(),
+        });
         let mut total = self.past.clone();
         logs.iter().for_each(|c| total.add(&c.ledger));
         let targets = self.batcher.lanes.values().map(|lane| TargetStatus {
@@ -469,6 +492,7 @@ impl Pipeline {
             targets: targets.collect(),
             logs,
             journal: self.settings.journal.is_some().then(|| self.journal.status()),
+            exclusions,
             listing_errors: self.listing_errors.clone(),
             total,
             memory_bytes: self.batcher.memory() as u64,

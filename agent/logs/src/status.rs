@@ -17,6 +17,9 @@ pub struct LogStatus {
     pub stream: String,
     /// Whether the operator's settings let it be shipped.
     pub shipped: bool,
+    /// By what its pod has it left out now; `None` if it does not, or may not.
+    #[serde(default)]
+    pub excluded_by: Option<String>,
     /// Whether its directory is gone and what is left of it is read from deleted files.
     pub gone: bool,
     /// Log files that are known; none for a unit of the journal.
@@ -54,6 +57,15 @@ pub struct JournalStatus {
     pub last_error: Option<String>,
 }
 
+/// Whether pods may have their containers left out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExclusionStatus {
+    /// Containers with files that are left out now.
+    pub containers: u32,
+    /// Why this may not be what pods say now, or not all of it; `None` if all is well.
+    pub problem: Option<String>,
+}
+
 /// A log stream and whether it takes what it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TargetStatus {
@@ -82,6 +94,9 @@ pub struct Status {
     pub logs: Vec<LogStatus>,
     /// The journal; `None` if it is not read.
     pub journal: Option<JournalStatus>,
+    /// What pods have left out; `None` if the room is told of no exclusions.
+    #[serde(default)]
+    pub exclusions: Option<ExclusionStatus>,
     /// Every stream that was sent to.
     pub targets: Vec<TargetStatus>,
     /// The sum of all accounts, those of logs that are gone included.

@@ -89,8 +89,8 @@ pub(crate) trait Sink {
     }
     /// Bytes of a hole that nobody wrote: they are settled without an account.
     fn hole(&mut self, _bytes: Range<u64>) {}
-    /// A piece, or the rest, of a line that was truncated: it is settled without an event.
-    fn truncated(&mut self, line: Range<u64>);
+    /// A piece, or the rest, of a line of that time that was truncated: it is settled without an event.
+    fn truncated(&mut self, line: Range<u64>, timestamp_ms: Option<i64>);
 }
 
 /// How the lines of a file are written.
@@ -546,7 +546,7 @@ impl Tail {
         partial.trace = trace;
         partial.touched = Some(sink.now());
         if partial.dropping {
-            sink.truncated(line);
+            sink.truncated(line, Some(partial.timestamp_ms));
             partial.mid_line = parsed.partial;
             if parsed.partial || trace != Trace::None {
                 self.partial[stream.index()] = Some(partial);

@@ -8,6 +8,7 @@ use crate::Target;
 use crate::TargetNo;
 use crate::batch::Wrapping;
 use crate::discover::{ContainerKey, LogName, Origin, unit_name};
+use crate::exclude::{Excluded, Told};
 use crate::ledger::Ledger;
 use crate::multiline::Multiline;
 use crate::parse::Stream;
@@ -22,6 +23,8 @@ pub(super) struct Container {
     pub(super) origin: Origin,
     pub(super) name: LogName,
     pub(super) shipped: bool,
+    /// What its pod has left out.
+    pub(super) excluded: Excluded,
     pub(super) multiline: Multiline,
     pub(super) target: TargetNo,
     pub(super) wrappings: [Wrapping; 2],
@@ -49,6 +52,7 @@ impl Container {
         let (group, stream) = settings.destination(&name);
         Some(Self {
             shipped: settings.selects(&name),
+            excluded: Excluded::default(),
             multiline: settings.multiline(&name),
             target: batcher.target(Target { group, stream }),
             wrappings: [Stream::Stdout, Stream::Stderr].map(|stream| wrapping(settings.format, stream, &name)),
@@ -68,6 +72,13 @@ impl Container {
     pub(super) fn choose(&mut self, settings: &Settings) {
         self.shipped = settings.selects(&self.name);
         self.multiline = settings.multiline(&self.name);
+    }
+
+    /// Takes over what its pod has left out.
+    pub(super) fn exclude(&mut self, told: &Told) {
+        if let LogName::Container(key) = &self.name {
+            self.excluded = told.of(key);
+        }
     }
 
     /// Notes what went wrong, and says so when it is news.
@@ -114,6 +125,7 @@ impl Container {
             group: target.group.clone(),
             stream: target.stream.clone(),
             shipped: self.shipped,
+            excluded_by: self.excluded.by.as_deref().map(str::to_owned),
             gone: self.gone_since.is_some(),
             files: count(self.files.len()),
             open_files: count(self.files.iter().filter(|f| f.source.is_some()).count()),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::save::Saver;
 use super::{Channels, Pipeline, Request, milliseconds};
 use crate::checkpoint::{Checkpoints, LoadError, Records};
+use crate::exclude::Exclusions;
 use crate::settings::Settings;
 use crate::ship::{self, LogsApi};
 use crate::status::Status;
@@ -57,7 +58,8 @@ pub struct Logs {
 
 impl Logs {
     /// Starts reading and shipping. `now_ms` tells the time of day in Unix ms. Has to be called inside a tokio runtime,
-    /// which runs the network side; reading has a thread of its own.
+    /// which runs the network side; reading has a thread of its own. With `exclusions`, these are known before anything is
+    /// read; see [`Logs::exclude`].
     ///
     /// # Errors
     /// [`StartError`] if the checkpoint was written by a later version, or there is no thread to be had.
@@ -66,6 +68,7 @@ impl Logs {
         host: HostRoot,
         api: A,
         now_ms: fn() -> i64,
+        exclusions: Option<Exclusions>,
     ) -> Result<Self, StartError> {
         let checkpoints = Checkpoints::new(&settings.state_dir);
         let (records, load_error) = match checkpoints.load() {
@@ -97,6 +100,7 @@ impl Logs {
                 let (watch, news) = Watch::new();
                 let saver = Saver::new(checkpoints, load_error);
                 let mut pipeline = Pipeline::new(settings, host, now_ms, commands, watch, saver, beat);
+                exclusions.into_iter().for_each(|first| pipeline.exclude(first));
                 pipeline.remember(records);
                 pipeline.run(Channels { requests: requests_in, outcomes: outcomes_in, news }).await;
             });
@@ -117,6 +121,13 @@ impl Logs {
     pub fn reload(&self, settings: Settings) {
         // It is gone only when the process ends.
         drop(self.requests.send(Request::Reload(Box::new(settings))));
+    }
+
+    /// Tells which containers are left out by word of their pods. Their lines are read, settled and counted as excluded, and not
+    /// shipped. See [`Exclusions`] for from when on.
+    pub fn exclude(&self, exclusions: Exclusions) {
+        // It is gone only when the process ends.
+        drop(self.requests.send(Request::Exclude(exclusions)));
     }
 
     /// Reads what is there now, delivers it, writes the last checkpoint, and ends; after `grace` at the latest.

@@ -111,9 +111,16 @@ impl Pipeline {
         // One round at most: receipts and requests want to be taken in between.
         for _ in 0..self.ready.len().min(8) {
             let Some(number) = self.ready.pop_front() else { return };
+            let excluded = |c: &Container| c.ledger.excluded.bytes;
+            let before = self.containers.get(&number).map_or(0, excluded);
             let progress = self.turn(number, now);
             let Some(container) = self.containers.get_mut(&number) else { continue };
             container.queued = false;
+            let excluded = excluded(container).saturating_sub(before);
+            if excluded > 0 {
+                // Nobody sends a receipt for it.
+                self.saver.settled(excluded);
+            }
             match progress {
                 Progress::More => self.queue(number),
                 Progress::Blocked => drop(self.blocked.insert(number)),
@@ -128,7 +135,8 @@ impl Pipeline {
         if !container.shipped {
             return Progress::Done;
         }
-        if self.batcher.is_paused(container.target, now) {
+        let paused = self.batcher.is_paused(container.target, now);
+        if paused && container.excluded.by.is_none() {
             return Progress::Blocked;
         }
         let mut reader = Reader {
@@ -139,6 +147,7 @@ impl Pipeline {
             now,
             now_ms: (self.now_ms)(),
             draining: self.draining.is_some(),
+            paused,
         };
         let mut at = 0;
         while at < container.files.len() {
@@ -290,6 +299,8 @@ struct Reader<'a> {
     now: Instant,
     now_ms: i64,
     draining: bool,
+    /// The stream of the container takes nothing now.
+    paused: bool,
 }
 
 impl Reader<'_> {
@@ -314,11 +325,20 @@ impl Reader<'_> {
             oversize: self.settings.oversize,
             syntax: file.syntax,
             multiline: &container.multiline,
+            excluded: &container.excluded.spans,
+            paused: self.paused,
+            settled_elsewhere: Vec::new(),
             now: self.now,
             now_ms: self.now_ms,
             scratch: self.scratch,
         };
-        act(&mut file.tail, source, self.window, &mut sink).map(Some)
+        let result = act(&mut file.tail, source, self.window, &mut sink).map(Some);
+        for (number, lines) in sink.settled_elsewhere {
+            if let Some(other) = container.files.iter_mut().find(|f| f.number == number) {
+                other.settled.insert_all(&lines);
+            }
+        }
+        result
     }
 
     fn chunk(&mut self, container: &mut Container, index: usize) -> std::io::Result<Turn> {

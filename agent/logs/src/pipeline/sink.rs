@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::batch::{Event, Mark, Source, Wrapping};
+use crate::exclude::Span;
 use crate::ledger::{Count, Ledger, Reason};
 use crate::limits;
 use crate::multiline::Multiline;
@@ -30,6 +31,12 @@ pub(super) struct FileSink<'a> {
     pub(super) oversize: Oversize,
     pub(super) syntax: Syntax,
     pub(super) multiline: &'a Multiline,
+    /// Lines of these times are left out.
+    pub(super) excluded: &'a [Span],
+    /// Its stream takes nothing now: only what is left out goes on.
+    pub(super) paused: bool,
+    /// Lines of other files that were left out together with one of this file.
+    pub(super) settled_elsewhere: Vec<(FileNo, Ranges)>,
     pub(super) now: Instant,
     pub(super) now_ms: i64,
     /// Space for content that has to be repaired.
@@ -39,6 +46,34 @@ pub(super) struct FileSink<'a> {
 impl FileSink<'_> {
     fn wrapping(&self, stream: Stream) -> &Wrapping {
         &self.wrappings[stream.index()]
+    }
+
+    /// An event is of the time of its first line.
+    fn excludes(&self, timestamp_ms: Option<i64>) -> bool {
+        // Nearly always there is nothing to ask.
+        !self.excluded.is_empty() && {
+            let ms = timestamp_ms.unwrap_or(self.now_ms);
+            self.excluded.iter().any(|span| span.holds(ms))
+        }
+    }
+
+    /// Settles what an event would have been made of. Read and settled it is, so that nothing is shipped when the exclusion ends,
+    /// and files can go.
+    fn exclude(&mut self, source: &Source<'_>) {
+        self.count_excluded(source.file_bytes());
+        self.settled.insert(source.line.clone());
+        if let Some(pieces) = source.pieces {
+            self.settled.insert_all(pieces);
+        }
+        if let Some((file, lines)) = source.carried {
+            self.settled_elsewhere.push((file, lines.clone()));
+        }
+    }
+
+    fn count_excluded(&mut self, bytes: u64) {
+        let count = Count::new(1, bytes);
+        self.ledger.read.add(count);
+        self.ledger.excluded.add(count);
     }
 
     /// Settles a line of which no event is made.
@@ -71,6 +106,21 @@ fn repair(content: &[u8], wrapping: &Wrapping, out: &mut Vec<u8>) {
 
 impl Sink for FileSink<'_> {
     fn record(&mut self, record: &Record<'_>) -> Result<(), Blocked> {
+        let source = Source {
+            file: self.file,
+            container: self.container,
+            line: record.line.clone(),
+            pieces: record.pieces,
+            carried: record.carried,
+            bytes: record.bytes,
+        };
+        if self.excludes(record.timestamp_ms) {
+            self.exclude(&source);
+            return Ok(());
+        }
+        if self.paused {
+            return Err(Blocked);
+        }
         // The service takes no empty message.
         let empty = record.content.is_empty() && self.format == Format::Raw;
         if empty && record.pieces.is_none() {
@@ -100,14 +150,7 @@ impl Sink for FileSink<'_> {
                 (false, false) => self.scratch,
             },
             mark,
-            source: Source {
-                file: self.file,
-                container: self.container,
-                line: record.line.clone(),
-                pieces: record.pieces,
-                carried: record.carried,
-                bytes: record.bytes,
-            },
+            source,
         };
         self.batcher.push(self.target, &event, self.now_ms - timestamp_ms)?;
         let count = Count::new(1, event.source.file_bytes());
@@ -137,8 +180,13 @@ impl Sink for FileSink<'_> {
         self.oversize == Oversize::Split
     }
 
-    fn truncated(&mut self, line: Range<u64>) {
+    fn truncated(&mut self, line: Range<u64>, timestamp_ms: Option<i64>) {
         let bytes = line.end - line.start;
+        if self.excludes(timestamp_ms) {
+            self.count_excluded(bytes);
+            self.settled.insert(line);
+            return;
+        }
         self.settle(line, bytes, Reason::Truncated);
     }
 

@@ -86,7 +86,7 @@ impl Tail {
     ) -> bool {
         let Some(long) = self.long else { return false };
         if long.dropping {
-            sink.truncated(claim_start..line_end);
+            sink.truncated(claim_start..line_end, long.timestamp_ms);
             self.position = line_end;
             self.long = (!ends).then_some(long);
             return false;

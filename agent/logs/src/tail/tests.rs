@@ -63,7 +63,7 @@ impl Sink for Taker {
     fn splits(&self) -> bool {
         self.splits
     }
-    fn truncated(&mut self, line: Range<u64>) {
+    fn truncated(&mut self, line: Range<u64>, _timestamp_ms: Option<i64>) {
         self.settled.insert(line);
     }
 }

@@ -12,6 +12,7 @@ fn container(namespace: &str, error: Option<&str>) -> LogStatus {
         group: "/g".to_owned(),
         stream: "s".to_owned(),
         shipped: true,
+        excluded_by: None,
         gone: false,
         files: 1,
         open_files: 1,

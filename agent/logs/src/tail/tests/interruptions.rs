@@ -82,7 +82,7 @@ impl Sink for Taken {
     fn splits(&self) -> bool {
         self.splits
     }
-    fn truncated(&mut self, line: Range<u64>) {
+    fn truncated(&mut self, line: Range<u64>, _timestamp_ms: Option<i64>) {
         let global: Vec<_> = self.global(self.file, std::iter::once(line.clone())).collect();
         global.into_iter().for_each(|r| self.dropped.insert(r));
         self.settled[self.file].insert(line);

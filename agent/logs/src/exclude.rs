@@ -16,6 +16,12 @@ const MOST_SPANS: usize = 4;
 /// Containers of one pod for which ended exclusions are remembered; more are only kept while they last.
 const MOST_NAMES: usize = 64;
 
+/// For so long a pod that is gone is remembered although it has no files: they may be found late. Milliseconds.
+const GONE_MS: i64 = 10 * 60 * 1_000;
+
+/// Such pods that are remembered.
+const MOST_GONE: usize = 1_024;
+
 /// A pod, as the directory of its logs names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PodKey {
@@ -112,6 +118,8 @@ struct Known {
     told: PodExclusion,
     all: Spans,
     containers: BTreeMap<String, Spans>,
+    /// Since when nothing is said of it; Unix ms.
+    gone_ms: Option<i64>,
 }
 
 impl Known {
@@ -147,10 +155,25 @@ pub(crate) struct Told {
 }
 
 impl Told {
-    /// Takes in what is known at `now_ms`. Pods that are not known any more are forgotten unless they are among `with_files`.
+    /// Takes in what is known at `now_ms`. Pods that are not known any more are forgotten after a while, unless they are among
+    /// `with_files`.
     pub(crate) fn tell(&mut self, new: Exclusions, with_files: &HashSet<PodKey>, now_ms: i64) {
         self.problem = new.problem;
-        self.pods.retain(|pod, _| new.pods.contains_key(pod) || with_files.contains(pod));
+        let mut gone: Vec<i64> = Vec::new();
+        self.pods.retain(|pod, known| {
+            if new.pods.contains_key(pod) || with_files.contains(pod) {
+                known.gone_ms = None;
+                return true;
+            }
+            let since_ms = *known.gone_ms.get_or_insert(now_ms);
+            gone.push(since_ms);
+            now_ms.saturating_sub(since_ms) < GONE_MS
+        });
+        if let Some(beyond) = gone.len().checked_sub(MOST_GONE).filter(|beyond| *beyond > 0) {
+            gone.sort_unstable();
+            let youngest_to_go = gone.get(beyond - 1).copied().unwrap_or(i64::MIN);
+            self.pods.retain(|_, known| known.gone_ms.is_none_or(|since_ms| since_ms > youngest_to_go));
+        }
         for (pod, told) in new.pods {
             // Of whom this is the first word, all that is unread is meant.
             let from_ms = if self.pods.contains_key(&pod) { now_ms } else { i64::MIN };

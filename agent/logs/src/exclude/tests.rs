@@ -96,8 +96,30 @@ fn a_pod_that_is_gone_stays_as_it_was_until_its_files_are_gone() {
     told.tell(word(&[]), &with_files, 70);
     assert_eq!((times(&told, "a", "web").len(), times(&told, "b", "web").len()), (5, 10));
     told.tell(word(&[]), &HashSet::from([pod("b")]), 80);
+    told.tell(word(&[]), &HashSet::from([pod("b")]), 80 + GONE_MS);
     assert_eq!((times(&told, "a", "web").len(), times(&told, "b", "web").len()), (0, 10));
     assert_eq!(told.pods.len(), 1);
+}
+
+#[test]
+fn the_files_of_a_pod_that_lived_for_a_moment_may_be_found_after_its_end() {
+    let mut told = told(&[(0, word(&[("a", all())])), (10, word(&[]))]);
+    assert_eq!(times(&told, "a", "web").len(), 10);
+    // It comes back, as a static pod does, and is no longer gone.
+    told.tell(word(&[("a", all())]), &HashSet::new(), 20);
+    told.tell(word(&[]), &HashSet::new(), GONE_MS);
+    told.tell(word(&[]), &HashSet::new(), GONE_MS + 100);
+    assert_eq!(times(&told, "a", "web").len(), 10);
+}
+
+#[test]
+fn pods_that_come_and_go_cost_no_memory() {
+    let mut told = Told::default();
+    for i in 0..3_000 {
+        told.tell(word(&[(&format!("p{i}"), all())]), &HashSet::new(), i);
+    }
+    assert!(told.pods.len() <= MOST_GONE + 1, "{}", told.pods.len());
+    assert!(told.pods.contains_key(&pod("p2998")) && !told.pods.contains_key(&pod("p0")));
 }
 
 #[test]

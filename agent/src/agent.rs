@@ -16,7 +16,9 @@ use safeguard_logs::{Deadlines, Logs, NodeNames, SdkLogs, Status};
 use tokio::task::JoinSet;
 
 use crate::config::{self, Checked, Environment, Missing, Problems, ProgramSettings, Resolved, Settings};
+use crate::exclusions::Follower;
 use crate::health::Health;
+use crate::kubernetes::Way;
 use crate::routes::{Admin, Inside, Metrics};
 use crate::summary::Summary;
 
@@ -95,9 +97,12 @@ impl Agent {
         let unix = admin::bind_unix(&settings.socket())?;
         let tcp = checked.metrics.map(admin::bind_tcp).transpose()?;
         let (socket, metrics) = (unix.local_path().to_owned(), tcp.as_ref().map(admin::TcpServer::local_addr));
-        let logs = match settings.logs.enabled {
-            true => Some(start_logs(&settings, checked, &environment, &resolved).await?),
-            false => None,
+        let (logs, follower) = match settings.logs.enabled {
+            true => {
+                let (logs, follower) = start_logs(&settings, checked, &environment, &resolved).await?;
+                (Some(logs), follower)
+            }
+            false => (None, None),
         };
         let inside = Arc::new(Inside { logs });
         let shutdown = Shutdown::new();
@@ -106,6 +111,9 @@ impl Agent {
         servers.spawn(unix.run(admin, shutdown.clone()));
         if let Some(tcp) = tcp {
             servers.spawn(tcp.run(Arc::new(Metrics(inside.clone())), shutdown.clone()));
+        }
+        if let Some(follower) = follower {
+            servers.spawn(follower.follow(inside.clone(), shutdown.clone()));
         }
         let (names, grace) = (resolved.names.clone(), settings.agent.shutdown_grace.0);
         let running = Mutex::new(settings);
@@ -198,12 +206,13 @@ impl Agent {
     }
 }
 
+/// The log room, and who tells it what pods have left out, if they may.
 async fn start_logs(
     settings: &Settings,
     checked: Checked,
     environment: &Environment,
     resolved: &Resolved,
-) -> Result<Logs, StartError> {
+) -> Result<(Logs, Option<Follower>), StartError> {
     let (aws, logs) = (&settings.aws, &settings.logs);
     let found = |key: &str, set: &Option<String>| resolved.found.or(set.as_ref(), key);
     let options = SdkOptions {
@@ -225,6 +234,12 @@ async fn start_logs(
     let deadlines = Deadlines { connect: logs.connect_deadline.0, read: READ_DEADLINE.min(total), total };
     let api = SdkLogs::new(&config.build(), deadlines);
     let host = HostRoot::open(&settings.node.host_root)?;
+    let way = Way::new(&settings.kubernetes, resolved, environment, &sdk);
+    let mut follower = way.map(|way| Follower::begin(way, resolved.names.node.clone(), checked.may_exclude().to_vec()));
     let room = checked.logs(logs, &settings.agent.state_dir, resolved.names.clone(), environment);
-    Ok(Logs::start(room, host, api, clock::now_ms, None)?)
+    let first = match &mut follower {
+        Some(follower) => Some(follower.first().await),
+        None => None,
+    };
+    Ok((Logs::start(room, host, api, clock::now_ms, first)?, follower))
 }

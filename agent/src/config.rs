@@ -9,10 +9,11 @@ mod raw;
 mod resolve;
 mod restart;
 
-pub use raw::{Aws, Class, Format, Groups, Logs, Node, Oversize, Process, Settings};
+pub use raw::{Aws, Class, Format, Groups, Kubernetes, Logs, Node, Oversize, Process, Settings};
 pub use resolve::{Resolved, resolve};
 pub use safeguard_aws::Environment;
 pub use safeguard_daemon::settings::{Found, HumanBytes, HumanDuration, Missing, Problems, ProgramSettings, Source};
+pub use safeguard_pods::{Access, AccessMode};
 
 pub(crate) use check::Checked;
 pub(crate) use resolve::resolve_checked;

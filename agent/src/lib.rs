@@ -1,7 +1,7 @@
 //! The Safeguard node agent, put together: the only place where rooms meet.
 //!
 //! Comes in: [`Settings`] and an [`Environment`]. Goes out: a running [`Agent`] that ships container logs and answers on
-//! its admin socket and its metrics port.
+//! its admin socket and its metrics port. Kubernetes is asked only where pods may have their logs left out.
 //!
 //! Never belongs here: how a log line is read or sent (`safeguard-logs`), signals, seccomp, the subscriber of the
 //! process's own log (`main`), or state that is global to the process: several agents can run in one.
@@ -19,8 +19,11 @@
 //! ```
 
 mod agent;
+mod annotations;
 pub mod config;
+mod exclusions;
 mod health;
+mod kubernetes;
 mod metrics;
 mod routes;
 mod summary;
@@ -31,5 +34,5 @@ pub use health::{Health, MAX_SILENCE};
 pub use summary::{Left, Summary};
 
 pub use safeguard_logs::{
-    ContainerKey, Count, JournalStatus, Ledger, LogName, LogStatus, Reason, Status, TargetStatus,
+    ContainerKey, Count, ExclusionStatus, JournalStatus, Ledger, LogName, LogStatus, Reason, Status, TargetStatus,
 };

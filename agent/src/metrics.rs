@@ -111,10 +111,11 @@ fn logs(out: &mut DescriptorEncoder<'_>, status: &Status) -> Result<(), Error> {
 
 /// Name, meaning and value of a count of a ledger.
 type Counted = (&'static str, &'static str, fn(&Ledger) -> Count);
-const ACCOUNT: [Counted; 3] = [
+const ACCOUNT: [Counted; 4] = [
     ("read", "taken from log files", |l| l.read),
     ("delivered", "accepted by CloudWatch Logs", |l| l.delivered),
     ("returned", "given back to their files, to be read again", |l| l.returned),
+    ("excluded", "left out by word of their pods", |l| l.excluded),
 ];
 
 /// The same for what is told about lines beside the balance.
@@ -168,6 +169,13 @@ fn room(out: &mut DescriptorEncoder<'_>, status: &Status) -> Result<(), Error> {
         ("checkpoint_failing", "Whether checkpoints cannot be written", u64::from(status.checkpoint_error.is_some())),
     ] {
         gauge(out, &format!("safeguard_logs_{name}"), what, [(vec![], value)])?;
+    }
+    if let Some(exclusions) = &status.exclusions {
+        let what = "Containers that are left out now by word of their pods";
+        gauge(out, "safeguard_logs_excluded_containers", what, [(vec![], u64::from(exclusions.containers))])?;
+        let what = "Whether the word of pods about their logs is not known, or not all of it obeyed";
+        let problem = u64::from(exclusions.problem.is_some());
+        gauge(out, "safeguard_logs_exclusions_problem", what, [(vec![], problem)])?;
     }
     if let Some(journal) = &status.journal {
         let what = "Journal entries that were written and are not settled";

@@ -3,8 +3,8 @@
 //! **In:** files below `/var/log/pods`, through a [`HostRoot`](safeguard_host::HostRoot), [`Settings`], and, where somebody
 //! tells them, [`Exclusions`].
 //! **Out:** `PutLogEvents` requests, a checkpoint of what was accepted, and a [`Status`] for people and metrics.
-//! **Never:** knows or waits for Kubernetes, keeps a second copy of a line on disk, moves an offset before the service accepted what
-//! is below it, or gives a line up without counting it.
+//! **Never:** knows or waits for Kubernetes, keeps a second copy of a line on disk, moves an offset before what is below it was
+//! accepted by the service or counted with why it is not sent, or gives a line up without counting it.
 //!
 //! ```text
 //! discover ─ tail ─ parse ─ batch ──────► ship ──────► Receipt ─ checkpoint

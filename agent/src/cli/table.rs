@@ -8,6 +8,9 @@ use safeguard_daemon::terminal::{BOLD, RED, Style, YELLOW, printable};
 /// Longest message in the table; `--format json` has all of it.
 const MESSAGE: usize = 80;
 
+/// Excluded containers that are named; `--format json` has all of them.
+const MOST_NAMED: usize = 10;
+
 const HEADINGS: [&str; 7] = ["LOG", "READ", "DELIVERED", "LOST", "BEHIND", "OLDEST", "LAST ERROR"];
 
 struct Row {
@@ -29,8 +32,34 @@ pub(super) fn table(status: &Status, style: Style) -> String {
     if let Some(journal) = &status.journal {
         line(&mut text, &journal_line(journal));
     }
+    exclusions(&mut text, status, style);
     troubles(&mut text, status, style);
     text
+}
+
+/// What pods have left out: a hole in the trail that somebody wanted.
+fn exclusions(text: &mut String, status: &Status, style: Style) {
+    let count = status.total.excluded;
+    if count.events > 0 {
+        let counted =
+            format!("excluded: {} lines ({}) were left out by word of their pods", count.events, bytes(count.bytes));
+        line(text, &style.paint(YELLOW, &counted));
+    }
+    let now: Vec<String> = status
+        .logs
+        .iter()
+        .filter_map(|log| Some(format!("{} (by {})", log.name, log.excluded_by.as_deref()?)))
+        .map(|log| printable(&log))
+        .collect();
+    if !now.is_empty() {
+        let more = now.len().saturating_sub(MOST_NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named: Vec<&str> = now.iter().take(MOST_NAMED).map(String::as_str).collect();
+        line(text, &style.paint(YELLOW, &format!("excluded now: {}{more}", named.join(", "))));
+    }
+    if let Some(problem) = status.exclusions.as_ref().and_then(|exclusions| exclusions.problem.as_deref()) {
+        line(text, &style.paint(YELLOW, &format!("exclusions: {}", printable(problem))));
+    }
 }
 
 /// The journal as a whole: its files belong to no unit.

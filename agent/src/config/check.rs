@@ -24,6 +24,7 @@ const OWN_UNIT: &str = "safeguard-agent.service";
 
 /// Examples for messages.
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
+const API_SERVER: &str = "https://0123456789ABCDEF0123456789ABCDEF.gr7.eu-central-1.eks.amazonaws.com";
 const URL: &str = "https://logs.eu-central-1.amazonaws.com";
 
 /// Settings that were judged, in the types of the log room.
@@ -38,6 +39,7 @@ pub(crate) struct Checked {
     dataplane: Vec<Selector>,
     include: Vec<Selector>,
     exclude: Vec<Selector>,
+    may_exclude: Vec<Selector>,
     files: FileSettings,
     journal: Option<JournalSettings>,
     multiline: MultilineSettings,
@@ -48,6 +50,7 @@ impl Settings {
         let mut found = Findings::default();
         let metrics = found.address_or_off("agent.metrics", &self.agent.metrics, METRICS);
         self.check_names(&mut found);
+        self.check_kubernetes(&mut found);
         self.check_paths(&mut found);
         self.check_amounts(&mut found);
         self.check_new_groups(&mut found);
@@ -61,6 +64,7 @@ impl Settings {
         let dataplane = found.selectors("logs.dataplane", &self.logs.dataplane);
         let include = found.selectors("logs.include", &self.logs.include);
         let exclude = found.selectors("logs.exclude", &self.logs.exclude);
+        let may_exclude = found.namespaces("logs.annotations_may_exclude", &self.logs.annotations_may_exclude);
         let files = FileSettings {
             paths: found.paths("logs.files.paths", &self.logs.files.paths),
             exclude: found.paths("logs.files.exclude", &self.logs.files.exclude),
@@ -87,6 +91,7 @@ impl Settings {
                     dataplane,
                     include,
                     exclude,
+                    may_exclude,
                     files,
                     journal,
                     multiline,
@@ -125,10 +130,21 @@ impl Settings {
         found.url("aws.imds_endpoint", aws.imds_endpoint.as_deref(), URL);
     }
 
+    fn check_kubernetes(&self, found: &mut Findings) {
+        let kubernetes = &self.kubernetes;
+        found.url("kubernetes.url", kubernetes.url.as_deref(), API_SERVER);
+        if let Some(wrong) = kubernetes.access().contradiction() {
+            found.add(&format!("kubernetes.{}", wrong.field), &wrong.value, wrong.reason);
+        }
+    }
+
     fn check_paths(&self, found: &mut Findings) {
         for (key, path) in [
             ("node.host_root", Some(self.node.host_root.as_path())),
             ("aws.ca_bundle", self.aws.ca_bundle.as_deref()),
+            ("kubernetes.kubeconfig", self.kubernetes.kubeconfig.as_deref()),
+            ("kubernetes.ca_file", self.kubernetes.ca_file.as_deref()),
+            ("kubernetes.token_file", self.kubernetes.token_file.as_deref()),
             ("logs.pods_dir", Some(self.logs.pods_dir.as_path())),
             ("agent.state_dir", Some(self.agent.state_dir.as_path())),
             ("agent.run_dir", Some(self.agent.run_dir.as_path())),
@@ -227,6 +243,11 @@ impl Checked {
             .into_iter()
             .chain(of_host)
             .any(|template| template.uses(variable))
+    }
+
+    /// The namespaces whose pods may exclude containers by annotation. Where there are none, Kubernetes is not asked.
+    pub(crate) fn may_exclude(&self) -> &[Selector] {
+        &self.may_exclude
     }
 
     /// The settings of the log room.

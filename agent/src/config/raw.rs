@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use safeguard_daemon::settings::{HumanBytes, HumanDuration, Problems, ProgramSettings};
 use safeguard_daemon::telemetry::Telemetry;
+use safeguard_pods::{AccessMode, AccessSettings};
 use serde::{Deserialize, Serialize};
 
 /// All settings of the agent.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub node: Node,
     /// How AWS is reached.
     pub aws: Aws,
+    /// How Kubernetes is reached, where it is asked.
+    pub kubernetes: Kubernetes,
     /// What is shipped, and how.
     pub logs: Logs,
     /// The agent as a process.
@@ -58,6 +61,29 @@ pub struct Aws {
     pub imds_endpoint: Option<String>,
     /// PEM file with the only authorities to trust.
     pub ca_bundle: Option<PathBuf>,
+}
+
+/// `[kubernetes]`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kubernetes {
+    /// Which of the ways below.
+    pub mode: AccessMode,
+    /// A kubeconfig.
+    pub kubeconfig: Option<PathBuf>,
+    /// URL of the API server.
+    pub url: Option<String>,
+    /// PEM file with the authorities of the API server.
+    pub ca_file: Option<PathBuf>,
+    /// File with a bearer token, read again for every request.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Kubernetes {
+    /// What the operator says about the way to the API server.
+    pub(crate) fn access(&self) -> AccessSettings {
+        AccessSettings { mode: self.mode, url: self.url.clone(), kubeconfig: self.kubeconfig.clone() }
+    }
 }
 
 /// `logs.format`
@@ -110,6 +136,8 @@ pub struct Logs {
     pub include: Vec<String>,
     /// What these choose is not shipped.
     pub exclude: Vec<String>,
+    /// Namespaces whose pods may exclude containers by annotation.
+    pub annotations_may_exclude: Vec<String>,
     /// Whether the agent's own container is shipped, too.
     pub include_self: bool,
     /// What these choose goes to the dataplane group.
@@ -227,6 +255,7 @@ impl Default for Logs {
             oversize: Oversize::Split,
             include: Vec::new(),
             exclude: Vec::new(),
+            annotations_may_exclude: Vec::new(),
             include_self: false,
             dataplane: dataplane.map(str::to_owned).to_vec(),
             gzip_level: 1,

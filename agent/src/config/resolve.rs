@@ -1,6 +1,7 @@
 //! Finds what was left open: who this node is. Only what is needed is looked for, and each source is asked only when
 //! those before it were silent.
 
+use std::path::Path;
 use std::time::Duration;
 
 use safeguard_aws::kubelet::{CLUSTER_TAGS, KUBECONFIG, cluster_in_tags, node_name};
@@ -8,6 +9,7 @@ use safeguard_aws::{Environment, Identity, Wanted};
 use safeguard_daemon::settings::{Found, Missing, Source};
 use safeguard_host::HostRoot;
 use safeguard_logs::{NodeNames, Variable};
+use safeguard_pods::{Access, AccessMode, Surroundings};
 
 use super::check::Checked;
 use super::discover;
@@ -21,6 +23,8 @@ const HOST_DEADLINE: Duration = Duration::from_secs(5);
 pub struct Resolved {
     /// The names for templates; empty where not needed.
     pub names: NodeNames,
+    /// How Kubernetes is reached; `None` where it is not asked.
+    pub kubernetes: Option<Access>,
     /// The values that the settings did not give, and what is needed and was not found.
     pub found: Found,
 }
@@ -46,13 +50,17 @@ pub async fn resolve(settings: &Settings, environment: &Environment) -> Resolved
 pub(crate) async fn resolve_checked(settings: &Settings, checked: &Checked, environment: &Environment) -> Resolved {
     let (node, aws) = (&settings.node, &settings.aws);
     let uses = |variable| settings.logs.enabled && checked.uses(variable);
+    let mut found = Found::default();
+    // Whose pods to ask for, and for which cluster a token is made.
+    let asks = settings.logs.enabled && !checked.may_exclude().is_empty();
+    let kubernetes = if asks { Some(access(settings, environment, &mut found).await) } else { None };
+    let mints = kubernetes.as_ref().is_some_and(|access| *access != Access::InCluster);
     let needs = Needs {
-        cluster: uses(Variable::Cluster),
-        node: uses(Variable::Node),
+        cluster: uses(Variable::Cluster) || mints && settings.kubernetes.token_file.is_none(),
+        node: uses(Variable::Node) || asks,
         account: uses(Variable::Account),
         instance_id: uses(Variable::InstanceId),
     };
-    let mut found = Found::default();
     let env =
         |names: &[&'static str]| environment.first(names).map(|(name, value)| (value.to_owned(), Source::Env(name)));
 
@@ -91,7 +99,35 @@ pub(crate) async fn resolve_checked(settings: &Settings, checked: &Checked, envi
         want(account, "node.account", of(|i| &i.account), "", "");
         want(instance, "node.instance_id", of(|i| &i.instance_id), "", "");
     }
-    Resolved { names: names(settings, &found), found }
+    Resolved { names: names(settings, &found), kubernetes, found }
+}
+
+/// The way to the API server, and who says that it is the way.
+async fn access(settings: &Settings, environment: &Environment, found: &mut Found) -> Access {
+    let kubernetes = &settings.kubernetes;
+    let handed = environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join("kubeconfig"));
+    let around = Surroundings {
+        in_cluster: environment.get("KUBERNETES_SERVICE_HOST").is_some(),
+        kubeconfigs: handed.clone().into_iter().chain([KUBECONFIG.into()]).collect(),
+    };
+    let access = kubernetes.access().choose(&around).await.access;
+    let mode = match &access {
+        Access::Url(_) => None,
+        Access::InCluster => Some(("in-cluster", Source::Env("KUBERNETES_SERVICE_HOST"))),
+        Access::Kubeconfig(path) => {
+            if kubernetes.kubeconfig.is_none() {
+                let usual = Source::Kubelet("its own kubeconfig");
+                let is_handed = handed.as_ref() == Some(path);
+                let source = if is_handed { Source::Env("CREDENTIALS_DIRECTORY") } else { usual };
+                found.insert("kubernetes.kubeconfig", path.display().to_string(), source);
+            }
+            Some(("kubeconfig", Source::Default))
+        }
+    };
+    if let Some((mode, source)) = mode.filter(|_| kubernetes.mode == AccessMode::Auto) {
+        found.insert("kubernetes.mode", mode.to_owned(), source);
+    }
+    access
 }
 
 /// What works without, and is shown all the same.

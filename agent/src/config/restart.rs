@@ -71,8 +71,12 @@ mod tests {
 
         new.logs.groups.tags.insert("owner".into(), "platform".into());
         new.agent.metrics = "off".into();
+        new.logs.annotations_may_exclude = vec!["dev".into()];
         new.node.cluster = Some("prod".into());
-        assert_eq!(needs_restart(&running, &new), ["node.cluster", "logs.groups.tags", "agent.metrics"]);
+        assert_eq!(
+            needs_restart(&running, &new),
+            ["node.cluster", "logs.annotations_may_exclude", "logs.groups.tags", "agent.metrics"]
+        );
         assert_eq!(merge(&running, &new).agent, running.agent);
         let known = Settings::keys();
         assert!(LIVE.iter().all(|key| known.iter().any(|known| known == key)));

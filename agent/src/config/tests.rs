@@ -55,6 +55,12 @@ fn every_problem_names_its_key_its_value_and_what_is_allowed() {
         ("[logs]\nmax_puts_per_second = 0", ["`logs.max_puts_per_second`", "0", "5000"]),
         ("[logs]\nstream = \"{nod}\"", ["`logs.stream`", "{nod}", "{node}"]),
         ("[logs]\nexclude = [\"dev\", \"a/b/c/d\"]", ["`logs.exclude[1]`", "a/b/c/d", "namespace/pod/container"]),
+        (
+            "[logs]\nannotations_may_exclude = [\"dev-*\", \"dev/web\"]",
+            ["`logs.annotations_may_exclude[1]`", "dev/web", "a namespace"],
+        ),
+        ("[kubernetes]\nmode = \"url\"", ["`kubernetes.mode`", "\"url\"", "it needs `kubernetes.url`"]),
+        ("[kubernetes]\ntoken_file = \"token\"", ["`kubernetes.token_file`", "token", "absolute"]),
         ("[logs]\npods_dir = \"var/log\"", ["`logs.pods_dir`", "var/log", "absolute"]),
         ("[logs.groups]\napplication = \"aws/x\"", ["`logs.groups.application`", "aws/x", "start"]),
         ("[logs.groups]\nretention_days = 31", ["`logs.groups.retention_days`", "31", "30, 60"]),

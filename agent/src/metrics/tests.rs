@@ -1,5 +1,5 @@
 use super::*;
-use safeguard_logs::{ContainerKey, LogStatus, TargetStatus};
+use safeguard_logs::{ContainerKey, ExclusionStatus, LogStatus, TargetStatus};
 
 fn container(pod: &str, uid: &str) -> LogStatus {
     LogStatus {
@@ -52,6 +52,27 @@ fn the_account_of_a_container_is_there_with_its_reasons() {
         "safeguard_logs_checkpoint_age_seconds 2",
         "safeguard_healthy 1",
         "# EOF",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn what_pods_leave_out_is_counted_and_is_not_lost() {
+    let mut quiet = container("cart-1", "u1");
+    quiet.ledger = Ledger { read: Count::new(3, 30), excluded: Count::new(3, 30), ..Ledger::default() };
+    let mut status = status(vec![quiet]);
+    let off = encode(Some(&status), true).unwrap();
+    assert!(!off.contains("safeguard_logs_exclusions_problem"), "{off}");
+    status.exclusions = Some(ExclusionStatus { containers: 1, problem: Some("the API server is away".to_owned()) });
+    let text = encode(Some(&status), true).unwrap();
+    for line in [
+        r#"safeguard_logs_excluded_lines_total{namespace="shop",pod="cart-1",container="web"} 3"#,
+        r#"safeguard_logs_excluded_bytes_total{namespace="shop",pod="cart-1",container="web"} 30"#,
+        r#"safeguard_logs_lost_lines_total{namespace="shop",pod="cart-1",container="web",reason="too_old"} 0"#,
+        "safeguard_logs_node_excluded_lines_total 3",
+        "safeguard_logs_excluded_containers 1",
+        "safeguard_logs_exclusions_problem 1",
     ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }

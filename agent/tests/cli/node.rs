@@ -19,6 +19,8 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) const GROUP: &str = "/aws/containerinsights/prod/application";
 pub(crate) const STREAM: &str = "node-7";
+/// The directory of the container that writes by default.
+pub(crate) const CONTAINER: &str = "shop_cart-1_0a1b2c3d/web";
 /// `agent.shutdown_grace` of the node.
 pub(crate) const GRACE: Duration = Duration::from_secs(8);
 /// For anything that a healthy program does at once; the machine may be busy.
@@ -32,11 +34,14 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) async fn new() -> Self {
+        Self::with(CloudWatch::start(Options::default()).await.unwrap())
+    }
+
+    pub(crate) fn with(cloud: CloudWatch) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let cloud = CloudWatch::start(Options::default()).await.unwrap();
         let credential = cloud.issue(None);
         let node = Self { dir, cloud, credential };
-        fs::create_dir_all(node.log().parent().unwrap()).unwrap();
+        fs::create_dir_all(node.path("host/var/log/pods").join(CONTAINER)).unwrap();
         node.settings("");
         node
     }
@@ -45,15 +50,18 @@ impl Node {
         self.dir.path().join(name)
     }
 
-    fn log(&self) -> PathBuf {
-        self.path("host/var/log/pods/shop_cart-1_0a1b2c3d/web/0.log")
-    }
-
     /// Lines of a container, as containerd writes them.
     pub(crate) fn write(&self, lines: impl IntoIterator<Item = String>) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let text: String = lines.into_iter().map(|line| format!("{} stdout F {line}\n", rfc3339(now))).collect();
-        let mut file = OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
+        self.write_in(CONTAINER, lines);
+    }
+
+    /// The same of another, by its directory: `NAMESPACE_POD_UID/CONTAINER`.
+    pub(crate) fn write_in(&self, container: &str, lines: impl IntoIterator<Item = String>) {
+        let dir = self.path("host/var/log/pods").join(container);
+        fs::create_dir_all(&dir).unwrap();
+        let now = rfc3339(SystemTime::now().duration_since(UNIX_EPOCH).unwrap());
+        let text: String = lines.into_iter().map(|line| format!("{now} stdout F {line}\n")).collect();
+        let mut file = OpenOptions::new().create(true).append(true).open(dir.join("0.log")).unwrap();
         file.write_all(text.as_bytes()).unwrap();
     }
 
@@ -215,7 +223,8 @@ pub(crate) fn http_get(address: SocketAddr, path: &str) -> (String, String) {
 }
 
 /// Days to a date: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
-fn rfc3339(seconds: u64) -> String {
+fn rfc3339(since_1970: Duration) -> String {
+    let (seconds, nanos) = (since_1970.as_secs(), since_1970.subsec_nanos());
     let (days, time) = (seconds / 86_400, seconds % 86_400);
     let shifted = days + 719_468;
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -226,5 +235,5 @@ fn rfc3339(seconds: u64) -> String {
     let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute, second) = (time / 3600, time % 3600 / 60, time % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.123456789Z")
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nanos:09}Z")
 }

@@ -1,5 +1,5 @@
 use super::*;
-use safeguard_agent::{ContainerKey, LogName};
+use safeguard_agent::{ContainerKey, ExclusionStatus, LogName};
 
 fn container(namespace: &str, error: Option<&str>) -> LogStatus {
     LogStatus {
@@ -73,6 +73,30 @@ fn what_is_lost_failing_or_left_out_is_said() {
         assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert!(!text.contains("dev/"), "{text}");
+}
+
+#[test]
+fn what_pods_leave_out_is_named_with_what_says_so() {
+    let mut logs: Vec<LogStatus> = (0..12).map(|i| container(&format!("n{i:02}"), None)).collect();
+    for log in &mut logs {
+        log.excluded_by = Some("safeguard.io/exclude-logs".to_owned());
+        log.ledger = Ledger { read: Count::new(5, 512), excluded: Count::new(5, 512), ..Ledger::default() };
+    }
+    let mut status = status(logs);
+    status.exclusions =
+        Some(ExclusionStatus { containers: 12, problem: Some("pod a/b: `x` is not obeyed\u{1b}".to_owned()) });
+    let text = table(&status, PLAIN);
+    for part in [
+        "excluded: 60 lines (6.0 KiB) were left out by word of their pods",
+        "excluded now: n00/cart-1/web (by safeguard.io/exclude-logs), n01/",
+        " and 2 more",
+        "exclusions: pod a/b: `x` is not obeyed\\u{1b}",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    assert!(!text.contains("lost:"), "{text}");
+    let none = table(&Status { exclusions: Some(ExclusionStatus::default()), ..Status::default() }, PLAIN);
+    assert!(!none.contains("exclu"), "{none}");
 }
 
 #[test]

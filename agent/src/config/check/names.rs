@@ -9,6 +9,8 @@ pub(super) trait Names {
     /// Files and the journal have no names of a container.
     fn host_stream(&mut self, text: &str) -> Option<Template>;
     fn selectors(&mut self, key: &str, texts: &[String]) -> Vec<Selector>;
+    /// Namespaces: selectors that say nothing of pods.
+    fn namespaces(&mut self, key: &str, texts: &[String]) -> Vec<Selector>;
     fn paths(&mut self, key: &str, texts: &[String]) -> Vec<PathGlob>;
     fn units(&mut self, key: &str, texts: &[String]) -> Vec<UnitGlob>;
     /// Whom lines are put together for: a file by its path, or containers.
@@ -33,6 +35,13 @@ impl Names for Findings {
 
     fn selectors(&mut self, key: &str, texts: &[String]) -> Vec<Selector> {
         self.each(key, texts, Selector::new)
+    }
+
+    fn namespaces(&mut self, key: &str, texts: &[String]) -> Vec<Selector> {
+        self.each(key, texts, |text| match text.contains('/') {
+            true => Err(format!("`{text}` is not the name of a namespace, with * and ?")),
+            false => Selector::new(text),
+        })
     }
 
     fn paths(&mut self, key: &str, texts: &[String]) -> Vec<PathGlob> {

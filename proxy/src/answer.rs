@@ -69,7 +69,7 @@ pub(crate) struct Stages {
     pub(crate) identify: Identify,
     pub(crate) decide: Decide,
     pub(crate) sessions: Sessions,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: Arc<Tokens>,
     pub(crate) forward: Forward,
     pub(crate) forwarded: Forwarded,
     pub(crate) audit: Arc<Audit>,

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::authorise::{Grant, SessionKey};
@@ -23,6 +23,10 @@ pub(crate) use slot::{Failure, Slot};
 /// Calls to STS at a time. More are no faster: its quota is 600 a second for the whole account and region (AWS General Reference,
 /// "AWS STS endpoints and quotas").
 const CALLS: usize = 16;
+
+/// Of these, how many fetch what no pod waits for yet. When a proxy starts it fetches a session for each pod of the node; a pod that asks
+/// meanwhile finds a place all the same.
+const CALLS_AHEAD: usize = 12;
 
 /// For one call, retries of the transport included.
 const CALL_DEADLINE: Duration = Duration::from_secs(8);
@@ -84,6 +88,7 @@ struct Inner {
     sts: Arc<dyn Assume>,
     witness: Arc<dyn Witness>,
     calls: Semaphore,
+    ahead: Semaphore,
     now_ms: fn() -> i64,
     slots: Mutex<HashMap<Arc<SessionKey>, Slot>>,
 }
@@ -92,6 +97,15 @@ impl Inner {
     fn slots(&self) -> MutexGuard<'_, HashMap<Arc<SessionKey>, Slot>> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why a session is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// Somebody waits for it.
+    Asked,
+    /// It will be wanted.
+    Ahead,
 }
 
 /// What one look at a session says.
@@ -104,7 +118,8 @@ enum Look {
 impl Sessions {
     /// `now_ms` is the time of day in milliseconds since the epoch.
     pub(crate) fn new(sts: Arc<dyn Assume>, witness: Arc<dyn Witness>, now_ms: fn() -> i64) -> Self {
-        let inner = Inner { sts, witness, calls: Semaphore::new(CALLS), now_ms, slots: Mutex::default() };
+        let (calls, ahead) = (Semaphore::new(CALLS), Semaphore::new(CALLS_AHEAD));
+        let inner = Inner { sts, witness, calls, ahead, now_ms, slots: Mutex::default() };
         Self { inner: Arc::new(inner) }
     }
 
@@ -115,7 +130,7 @@ impl Sessions {
     pub(crate) async fn get(&self, grant: &Grant, deadline: Duration) -> Result<Arc<Session>, AssumeError> {
         let until = Instant::now() + deadline;
         loop {
-            let mut done = match self.look(grant.key()) {
+            let mut done = match self.look(grant.key(), Why::Asked) {
                 Look::Served(session) => return Ok(session),
                 Look::Failed(error) => return Err(error),
                 Look::Wait(done) => done,
@@ -128,10 +143,10 @@ impl Sessions {
 
     /// Fetches a session that will be wanted. Does nothing if it is there, under way, or has just failed.
     pub(crate) fn prefetch(&self, grant: &Grant) {
-        drop(self.look(grant.key()));
+        drop(self.look(grant.key(), Why::Ahead));
     }
 
-    fn look(&self, key: &Arc<SessionKey>) -> Look {
+    fn look(&self, key: &Arc<SessionKey>, why: Why) -> Look {
         let (now_ms, now) = ((self.inner.now_ms)(), Instant::now());
         let mut slots = self.inner.slots();
         let slot = slots.entry(key.clone()).or_insert_with(|| Slot::new(now));
@@ -143,18 +158,30 @@ impl Sessions {
             return Look::Served(session.clone());
         }
         match &slot.failure {
-            Some(failure) if !slot.fetching => Look::Failed(failure.error.clone()),
-            _ => Look::Wait(slot.done.subscribe()),
+            Some(failure) if slot.fetching.is_none() => Look::Failed(failure.error.clone()),
+            _ => {
+                if let (Some(fetching), Why::Asked) = (&slot.fetching, why) {
+                    fetching.notify_one();
+                }
+                Look::Wait(slot.done.subscribe())
+            }
         }
     }
 
     fn fetch(&self, key: &Arc<SessionKey>, slot: &mut Slot) {
-        slot.fetching = true;
+        let asked = Arc::new(Notify::new());
+        slot.fetching = Some(asked.clone());
         let (inner, key) = (self.inner.clone(), key.clone());
         tokio::spawn(async move {
             let guard = Fetching { inner: &inner, key: &key };
             let outcome = timeout(CALL_DEADLINE, async {
-                let _permit = inner.calls.acquire().await.ok();
+                // Neither is ever closed. Whoever is asked for goes before those that are fetched ahead.
+                let _ahead = tokio::select! {
+                    biased;
+                    () = asked.notified() => None,
+                    permit = inner.ahead.acquire() => permit.ok(),
+                };
+                let _call = inner.calls.acquire().await.ok();
                 inner.sts.assume(&key).await
             });
             let outcome = outcome.await.unwrap_or_else(|_| Err(AssumeError::late("Timeout", "STS did not answer")));
@@ -166,7 +193,9 @@ impl Sessions {
     pub(crate) fn maintain(&self, wanted: &HashSet<Arc<SessionKey>>) {
         let (now_ms, now) = ((self.inner.now_ms)(), Instant::now());
         let mut slots = self.inner.slots();
-        slots.retain(|key, slot| slot.fetching || wanted.contains(key) || now.duration_since(slot.used) < FORGET);
+        slots.retain(|key, slot| {
+            slot.fetching.is_some() || wanted.contains(key) || now.duration_since(slot.used) < FORGET
+        });
         for (key, slot) in slots.iter_mut() {
             if slot.wants_fetching(now_ms, now) {
                 self.fetch(key, slot);
@@ -178,7 +207,7 @@ impl Sessions {
     pub(crate) fn peek(&self, key: &SessionKey) -> Option<Peek> {
         let slots = self.inner.slots();
         let slot = slots.get(key)?;
-        Some(Peek { session: slot.session.clone(), failure: slot.failure.clone(), fetching: slot.fetching })
+        Some(Peek { session: slot.session.clone(), failure: slot.failure.clone(), fetching: slot.fetching.is_some() })
     }
 
     /// Numbers for metrics.
@@ -227,7 +256,7 @@ impl Fetching<'_> {
         let (now_ms, now) = ((self.inner.now_ms)(), Instant::now());
         let mut slots = self.inner.slots();
         let Some(slot) = slots.get_mut(self.key) else { return };
-        slot.fetching = false;
+        slot.fetching = None;
         match outcome {
             Ok(credentials) => {
                 let session = Arc::new(Session::new(self.key, credentials, now_ms));

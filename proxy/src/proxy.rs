@@ -13,7 +13,7 @@ use safeguard_daemon::settings::{Missing, Problems};
 use safeguard_daemon::shutdown::Shutdown;
 use safeguard_host::{HostError, HostRoot};
 use safeguard_pods::{AccessError, Reader, Wanted, index, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::answer::Stages;
@@ -39,8 +39,11 @@ use crate::upkeep::upkeep;
 /// Where the node's metadata service is (EC2 User Guide, "Access instance metadata").
 const IMDS: &str = "http://169.254.169.254";
 
-/// How long a new proxy waits for Kubernetes before it lets pods in all the same, and for what it fetched ahead.
+/// How long a new proxy waits for Kubernetes before it lets pods in all the same, and beside another one for what it fetches ahead.
 const WARM: Duration = Duration::from_secs(10);
+
+/// Between two looks at whether Kubernetes has told of everything.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 
 /// How long a proxy that was asked to retire may take to leave its lock and its socket.
 const RETIRING: Duration = Duration::from_secs(15);
@@ -118,6 +121,11 @@ impl Proxy {
             (Other::Replace, Err(LockError::Held { .. })) => None,
             (_, lock) => Some(lock?),
         };
+        let tokens = Arc::<Tokens>::default();
+        let prepared = spawn_blocking({
+            let tokens = tokens.clone();
+            move || tokens.prepare(u64::try_from(clock::now_ms() / 1_000).unwrap_or(0))
+        });
         let resolved = config::resolve(&settings, &checked, &environment).await;
         for (key, value, source) in resolved.found.iter() {
             tracing::debug!(key, value, %source, "Found what the settings leave open.");
@@ -157,12 +165,11 @@ impl Proxy {
         let cni = CniCache::new(HostRoot::open("/")?, &pods_settings.cni_results);
         let wait = pods_settings.unknown_pod_wait;
         let imds = resolved.imds_endpoint.as_deref().unwrap_or(IMDS);
-        let now = u64::try_from(clock::now_ms() / 1_000).unwrap_or(0);
         let stages = Arc::new(Stages {
             identify: Identify::new(pods_settings.identity, cni, pods.clone(), wait),
             decide: Decide::new(pods.clone(), pods_settings.clone(), resolved.node.clone()),
             sessions: Sessions::new(Arc::new(sts), audit.clone(), clock::now_ms),
-            tokens: Tokens::new(now).map_err(|_| StartError::Random)?,
+            tokens,
             forward: Forward::new(imds),
             forwarded: Forwarded::new(&pods_settings.forwarded),
             audit,
@@ -173,7 +180,12 @@ impl Proxy {
         let standing = Arc::new(Standing::new(pods.clone(), settings.redirect.state_file.clone()));
         others.spawn(upkeep(stages.clone(), pods.clone(), standing.clone(), settings.roles.prefetch, stop.clone()));
 
-        warm(&stages, &pods).await;
+        let late = Instant::now() + WARM;
+        known(&pods, late).await;
+        if lock.is_none() {
+            // The other one has its sessions, and answers until this one has them, too.
+            warm(&stages, late).await;
+        }
         let limits = pods_settings.limits;
         let connections = Connections::new(limits.connections_per_pod, limits.connections);
         let retire = Shutdown::new();
@@ -184,6 +196,7 @@ impl Proxy {
             addresses.extend(listener.local_addr().ok());
             serving.spawn(serve(listener, inside.stages.clone(), inside.connections.clone(), retire.clone()));
         }
+        prepared.await.ok().and_then(Result::ok).ok_or(StartError::Random)?;
         // From here on pods are answered here as well as by the other.
         let lock = match lock {
             Some(lock) => lock,
@@ -255,27 +268,29 @@ impl Proxy {
     }
 }
 
-/// Waits until this node's pods are known and their sessions there, so that the first request is answered like any other. Where
-/// Kubernetes or STS does not answer, pods are let in after a while all the same, and told to try again.
-async fn warm(stages: &Stages, pods: &Reader) {
-    let late = Instant::now() + WARM;
+/// Waits until this node's pods and their namespaces are known: before that nobody could be told apart. Where Kubernetes does not
+/// answer, pods are let in after a while all the same, and told to try again.
+async fn known(pods: &Reader, late: Instant) {
     while !pods.health().synced && Instant::now() < late {
-        sleep(Duration::from_millis(5)).await;
+        sleep(LOOK_EVERY).await;
     }
-    let grants: Vec<_> = stages.identify.all().iter().map(|pod| stages.decide.about(pod)).collect();
-    for decision in &grants {
-        if let Ok(grant) = &decision.outcome {
-            let left = late.saturating_duration_since(Instant::now()).min(Duration::from_secs(1));
-            // What fails is in the log, and is tried again.
-            drop(stages.sessions.get(grant, left).await);
-        }
-    }
-    if !pods.health().synced {
-        let error = pods.health().last_error;
+    let health = pods.health();
+    if !health.synced {
         tracing::warn!(
-            error = error.as_deref(),
+            error = health.last_error.as_deref(),
             "Kubernetes has not told of this node's pods yet; they are refused until it does."
         );
+    }
+}
+
+/// Fetches the sessions of all pods, side by side, so that the first request of each is answered like any other.
+async fn warm(stages: &Stages, late: Instant) {
+    let decisions: Vec<_> = stages.identify.all().iter().map(|pod| stages.decide.about(pod)).collect();
+    let grants = || decisions.iter().filter_map(|decision| decision.outcome.as_ref().ok());
+    grants().for_each(|grant| stages.sessions.prefetch(grant));
+    for grant in grants() {
+        // What fails is in the log, and is tried again.
+        drop(stages.sessions.get(grant, late.saturating_duration_since(Instant::now())).await);
     }
 }
 

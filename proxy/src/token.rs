@@ -3,7 +3,7 @@
 //! A token is its expiry, sealed with AES-256-GCM; the UID of its pod is authenticated with it. So no request is needed to the
 //! node's metadata service, another pod's token opens nothing, and neither does one of the real service.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use aws_lc_rs::error::Unspecified;
@@ -28,8 +28,10 @@ const KEY_SECONDS: u64 = *limits::TOKEN_TTL.end();
 
 /// Makes tokens and opens them. A restart forgets the keys: clients then get 401 and ask for a new token, as they have to with the
 /// real service.
+#[derive(Default)]
 pub(crate) struct Tokens {
-    keys: Mutex<Keys>,
+    /// None before the first key: nothing is a token then.
+    keys: Mutex<Option<Keys>>,
 }
 
 struct Keys {
@@ -58,17 +60,29 @@ fn random_key(name: u8, since: u64) -> Result<Key, Unspecified> {
 }
 
 impl Tokens {
+    /// Makes the first key before somebody waits for it. AWS-LC measures the jitter of the CPU before it gives its first random number,
+    /// which takes tens of milliseconds of CPU: not for a thread that answers.
+    ///
     /// # Errors
-    /// When the kernel has no random numbers.
-    pub(crate) fn new(now: u64) -> Result<Self, Unspecified> {
-        let mut name = [0];
-        aws_lc_rs::rand::fill(&mut name)?;
-        Ok(Self { keys: Mutex::new(Keys { current: random_key(name[0], now)?, previous: None }) })
+    /// When there are no random numbers.
+    pub(crate) fn prepare(&self, now: u64) -> Result<(), Unspecified> {
+        if self.keys().is_none() {
+            // Not while the lock is held: whoever shows a token meanwhile learns at once that it is none.
+            let first = Keys::first(now)?;
+            self.keys().get_or_insert(first);
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> MutexGuard<'_, Option<Keys>> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A token for a pod that lasts `ttl` seconds from `now`, in seconds since the epoch.
     pub(crate) fn make(&self, uid: &str, ttl: u64, now: u64) -> Option<String> {
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        self.prepare(now).ok()?;
+        let mut keys = self.keys();
+        let keys = keys.as_mut()?;
         keys.rotate(now).ok()?;
         let ttl = ttl.clamp(*limits::TOKEN_TTL.start(), *limits::TOKEN_TTL.end());
         let mut sealed = now.saturating_add(ttl).to_be_bytes();
@@ -93,7 +107,8 @@ impl Tokens {
         let Some(decoded) = bytes.get_mut(..length) else { return false };
         let Some((name, rest)) = decoded.split_first_mut() else { return false };
         let Some((nonce, sealed)) = rest.split_first_chunk_mut::<NONCE>() else { return false };
-        let keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys();
+        let Some(keys) = keys.as_ref() else { return false };
         let named = [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten().find(|key| key.name == *name);
         let Some(key) = named else { return false };
         let opened = key.key.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(uid.as_bytes()), sealed);
@@ -103,6 +118,13 @@ impl Tokens {
 }
 
 impl Keys {
+    fn first(now: u64) -> Result<Self, Unspecified> {
+        let mut name = [0];
+        aws_lc_rs::rand::fill(&mut name)?;
+        let [name] = name;
+        Ok(Self { current: random_key(name, now)?, previous: None })
+    }
+
     fn rotate(&mut self, now: u64) -> Result<(), Unspecified> {
         // A clock that was set back must not keep a key for ever.
         if (self.current.since..self.current.since.saturating_add(KEY_SECONDS)).contains(&now) {
@@ -122,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_its_pod_until_it_expires() {
-        let tokens = Tokens::new(NOW).unwrap();
+        let tokens = Tokens::default();
         let token = tokens.make("pod-a", 300, NOW).unwrap();
         assert_eq!(token.len(), CHARACTERS);
         assert!(token.bytes().all(|b| b.is_ascii_graphic()));
@@ -130,12 +152,22 @@ mod tests {
         assert!(tokens.is_good(token.as_bytes(), "pod-a", NOW + 299));
         assert!(!tokens.is_good(token.as_bytes(), "pod-a", NOW + 300));
         assert!(!tokens.is_good(token.as_bytes(), "pod-b", NOW), "another pod's");
-        assert!(!Tokens::new(NOW).unwrap().is_good(token.as_bytes(), "pod-a", NOW), "of another process");
+        assert!(!Tokens::default().is_good(token.as_bytes(), "pod-a", NOW), "of another process");
+    }
+
+    #[test]
+    fn before_the_first_key_nothing_is_a_token() {
+        let tokens = Tokens::default();
+        assert!(!tokens.is_good("A".repeat(CHARACTERS).as_bytes(), "pod-a", NOW));
+        tokens.prepare(NOW).unwrap();
+        let token = tokens.make("pod-a", 300, NOW).unwrap();
+        tokens.prepare(NOW).unwrap();
+        assert!(tokens.is_good(token.as_bytes(), "pod-a", NOW), "prepared again, it is the same key");
     }
 
     #[test]
     fn two_tokens_differ_and_a_changed_one_is_bad() {
-        let tokens = Tokens::new(NOW).unwrap();
+        let tokens = Tokens::default();
         let (one, two) = (tokens.make("pod-a", 300, NOW).unwrap(), tokens.make("pod-a", 300, NOW).unwrap());
         assert_ne!(one, two);
         for at in 0..one.len() {
@@ -150,7 +182,7 @@ mod tests {
 
     #[test]
     fn keys_are_rotated_and_no_token_ends_early() {
-        let tokens = Tokens::new(NOW).unwrap();
+        let tokens = Tokens::default();
         let late = tokens.make("pod-a", 21_600, NOW + 21_599).unwrap();
         let newer = tokens.make("pod-a", 60, NOW + 21_600).unwrap();
         assert_ne!(late.as_bytes()[..2], newer.as_bytes()[..2], "made with another key");
@@ -162,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_makes_tokens_all_the_same() {
-        let tokens = Tokens::new(NOW).unwrap();
+        let tokens = Tokens::default();
         let token = tokens.make("pod-a", 60, NOW - 100_000).unwrap();
         assert!(tokens.is_good(token.as_bytes(), "pod-a", NOW - 99_990));
     }

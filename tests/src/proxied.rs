@@ -233,6 +233,8 @@ impl Proxied {
         let said = said.unwrap_or_else(|error| panic!("the log: {error}"));
         let mut command = self.fabric.command_in(Place::Node, self.program.to_str().unwrap_or_default());
         command.arg("serve").args(arguments).arg("--config").arg(settings).stdin(Stdio::null()).stdout(Stdio::null());
+        // As systemd starts it: where this machine's environment leads to is none of its business.
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let child = command.stderr(said).spawn().unwrap_or_else(|error| panic!("serve: {error}"));
         self.proxies.push(child);
     }

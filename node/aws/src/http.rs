@@ -103,7 +103,7 @@ pub fn http_client(options: &HttpOptions) -> Result<SharedHttpClient, HttpError>
     };
     let secure = proxy(https, "HTTPS_PROXY", |url| ProxyConfig::https(url).ok())?;
     let plain = proxy(http, "HTTP_PROXY", |url| ProxyConfig::http(url).ok())?;
-    // Plain HTTP needs no authorities: hundreds of certificates are not loaded twice.
+    // Plain HTTP needs no authorities.
     let (secure, plain) = (client(secure, trust), client(plain, TrustStore::empty()));
     Ok(SharedHttpClient::new(ByScheme { secure, plain }))
 }
@@ -121,25 +121,33 @@ fn client(proxy: ProxyConfig, trust: TrustStore) -> SharedHttpClient {
     })
 }
 
-#[derive(Debug)]
-struct ByScheme<T> {
-    secure: T,
-    plain: T,
+#[derive(Debug, Clone)]
+struct ByScheme {
+    secure: SharedHttpClient,
+    plain: SharedHttpClient,
 }
 
-impl HttpClient for ByScheme<SharedHttpClient> {
+impl HttpClient for ByScheme {
     fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(ByScheme {
-            secure: self.secure.http_connector(settings, components),
-            plain: self.plain.http_connector(settings, components),
-        })
+        let (clients, settings, components) = (self.clone(), settings.clone(), components.clone());
+        SharedHttpConnector::new(ByRequest { clients, settings, components })
     }
 }
 
-impl HttpConnector for ByScheme<SharedHttpConnector> {
+/// Chooses when the request is there. The client for HTTPS reads all of the system's authorities when it makes its connector, which
+/// takes milliseconds and memory that a process whose endpoints are plain never needs. Each client keeps its connectors.
+#[derive(Debug)]
+struct ByRequest {
+    clients: ByScheme,
+    settings: HttpConnectorSettings,
+    components: RuntimeComponents,
+}
+
+impl HttpConnector for ByRequest {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let plain = request.uri().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("http:"));
-        if plain { self.plain.call(request) } else { self.secure.call(request) }
+        let client = if plain { &self.clients.plain } else { &self.clients.secure };
+        client.http_connector(&self.settings, &self.components).call(request)
     }
 }
 

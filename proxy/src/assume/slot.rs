@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::{AssumeError, AssumeErrorKind, Session};
@@ -30,7 +30,8 @@ pub(crate) struct Failure {
 pub(crate) struct Slot {
     pub(crate) session: Option<Arc<Session>>,
     pub(crate) failure: Option<Failure>,
-    pub(crate) fetching: bool,
+    /// While it is being fetched: to be told when somebody waits for it.
+    pub(crate) fetching: Option<Arc<Notify>>,
     /// Counts fetches that ended.
     pub(crate) done: watch::Sender<u64>,
     /// When somebody asked last.
@@ -39,14 +40,14 @@ pub(crate) struct Slot {
 
 impl Slot {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { session: None, failure: None, fetching: false, done: watch::Sender::new(0), used: now }
+        Self { session: None, failure: None, fetching: None, done: watch::Sender::new(0), used: now }
     }
 
     /// Whether to ask STS now.
     pub(crate) fn wants_fetching(&self, now_ms: i64, now: Instant) -> bool {
         let pausing = self.failure.as_ref().is_some_and(|failure| now < failure.until);
         let old = self.session.as_ref().is_none_or(|session| session.is_old(now_ms));
-        !self.fetching && !pausing && old
+        self.fetching.is_none() && !pausing && old
     }
 
     pub(crate) fn failed(&mut self, error: AssumeError, now_ms: i64, now: Instant) -> Failure {

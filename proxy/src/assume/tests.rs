@@ -95,6 +95,10 @@ fn grant_to(role: &str) -> Grant {
     authorise(&pod, Some(&rules_of(&namespace, &settings)), &settings, "node").outcome.unwrap()
 }
 
+fn grants(number: usize) -> Vec<Grant> {
+    (0..number).map(|number| grant_to(&format!("role-{number}"))).collect()
+}
+
 /// jtblin/kube2iam makes one call for each of 100 requests (research fact 9).
 #[tokio::test(start_paused = true)]
 async fn a_stampede_is_one_call() {
@@ -201,6 +205,37 @@ async fn a_failure_is_remembered_for_a_moment() {
     *rig.sts.refuses.lock().unwrap() = None;
     sleep(Duration::from_secs(46)).await;
     assert!(rig.key_id(&grant).await.is_ok(), "whoever mends the trust policy waits less than a minute");
+}
+
+/// A node with 20 pods and an STS that takes 150 ms: one after the other their sessions would take 3 s.
+#[tokio::test(start_paused = true)]
+async fn sessions_are_fetched_side_by_side() {
+    let rig = Rig::new();
+    let slow = Duration::from_millis(150);
+    *rig.sts.delay.lock().unwrap() = slow;
+    let (begun, grants) = (Instant::now(), grants(20));
+    grants.iter().for_each(|grant| rig.sessions.prefetch(grant));
+    for grant in &grants {
+        assert!(rig.key_id(grant).await.is_ok());
+    }
+    assert!(begun.elapsed() < slow * 3, "{:?}", begun.elapsed());
+    assert_eq!(rig.calls(), 20);
+}
+
+/// The sessions of a whole node are under way, and a pod asks: it does not wait for those of others.
+#[tokio::test(start_paused = true)]
+async fn who_asks_goes_before_what_is_fetched_ahead() {
+    let rig = Rig::new();
+    let slow = Duration::from_millis(150);
+    *rig.sts.delay.lock().unwrap() = slow;
+    let (begun, grants) = (Instant::now(), grants(110));
+    grants.iter().for_each(|grant| rig.sessions.prefetch(grant));
+    sleep(Duration::from_millis(10)).await;
+    assert!(rig.key_id(&grants[109]).await.is_ok());
+    assert!(begun.elapsed() < slow * 2, "{:?}", begun.elapsed());
+    assert_eq!(rig.calls(), 25, "twelve of the others, twice, and the one that was asked for");
+    sleep(slow * 10).await;
+    assert_eq!((rig.calls(), rig.sessions.counts().sessions), (110, 110));
 }
 
 #[tokio::test(start_paused = true)]

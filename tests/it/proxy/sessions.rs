@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use safeguard_standins::sts::{StsOp, denied, throttled, unavailable};
 use safeguard_standins::{Trouble, sts};
-use safeguard_tests::proxied::{Wish, role_arn};
+use safeguard_tests::proxied::{Proxied, Wish, role_arn};
 use tokio::time::{Instant, sleep};
 
 use super::{LIST, node, session, without_proxy};
@@ -36,6 +36,45 @@ async fn sixty_four_cold_requests_are_one_call() {
         all.into_iter().map(|one| one.join().unwrap()).max()
     });
     assert_eq!(node.sts.assumed().len(), 1, "{slowest:?}");
+    node.nothing_leaked();
+}
+
+/// A proxy starts on a node with twenty pods, and STS takes 150 ms: one after the other their sessions would take 3 s. Pods are let in
+/// before they are all there, and whoever asks does not wait for those of others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_sessions_of_a_whole_node_are_fetched_side_by_side() {
+    let Some(mut node) = without_proxy("proxy::the_sessions_of_a_whole_node", 1).await else { return };
+    let slow = Duration::from_millis(150);
+    node.sts.troubles().when(move |call| (call.op == StsOp::AssumeRole).then_some(Trouble::Latency(slow)));
+    for number in 0..20 {
+        let role = format!("role-{number}");
+        node.put_role(&role);
+        let wish = Wish::role(number, &role);
+        if number == 0 {
+            node.run_pod(0, wish);
+        } else {
+            let address = [std::net::Ipv4Addr::new(10, 0, 1, number + 2).into()];
+            node.write_result_at(&address, &wish);
+            node.tell_api_at(&address, &wish);
+        }
+    }
+    node.redirect_up();
+    let begun = Instant::now();
+    node.start(&[]);
+    let all = begun + slow * 20;
+    while node.get(0, &format!("{LIST}role-0")).map_or(0, |reply| reply.status) != 200 {
+        assert!(Instant::now() < all, "{}", node.said());
+        sleep(Duration::from_millis(1)).await;
+    }
+    let first = begun.elapsed();
+    let issued = |node: &Proxied| node.said().matches(r#""audit":"issued""#).count();
+    while issued(&node) < 20 {
+        assert!(Instant::now() < all, "{}", node.said());
+        sleep(Duration::from_millis(5)).await;
+    }
+    let last = begun.elapsed();
+    assert!(first < slow * 5 && last < slow * 12, "{first:?}, {last:?}");
+    assert_eq!(node.sts.assumed().len(), 20);
     node.nothing_leaked();
 }
 

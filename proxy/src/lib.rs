@@ -21,6 +21,7 @@ pub mod explain;
 mod forward;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod head;
 mod identify;
 mod kubernetes;
 mod limits;

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::answer::{Asked, Reply, Stages};
 use crate::connections::{Connections, Seat};
+use crate::head;
 use crate::limits;
 use crate::metrics::Outcome;
 use crate::path::{Route, is_our_host, route};
@@ -35,9 +36,6 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What the real service calls itself.
 const EC2: HeaderValue = HeaderValue::from_static("EC2ws");
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
-
-/// Bytes of a request's head; hyper's least. SDKs send some hundred.
-const HEAD: usize = 8 * 1024;
 
 /// Headers of a request. SDKs send less than ten.
 const HEADERS: usize = 32;
@@ -101,6 +99,18 @@ fn admit(
 async fn connection(stream: TcpStream, peer: IpAddr, stages: Arc<Stages>, seat: Seat, stop: Shutdown) {
     // Only latency suffers when this fails.
     drop(stream.set_nodelay(true));
+    let first = timeout(stages.settings.limits.header_deadline, head::whole(&stream));
+    let first = tokio::select! {
+        first = first => first,
+        () = seat.evicted() => return,
+    };
+    if let Ok(Ok(())) = first {
+        // In a box: who only waits does not hold the state of HTTP.
+        Box::pin(requests(stream, peer, stages, seat, stop)).await;
+    }
+}
+
+async fn requests(stream: TcpStream, peer: IpAddr, stages: Arc<Stages>, seat: Seat, stop: Shutdown) {
     let limits: Limits = stages.settings.limits;
     let answer = |request: Request<Incoming>| {
         let busy = seat.busy();
@@ -115,7 +125,7 @@ async fn connection(stream: TcpStream, peer: IpAddr, stages: Arc<Stages>, seat: 
         .timer(TokioTimer::new())
         // It counts while a kept connection waits for its next request, too.
         .header_read_timeout(limits.header_deadline)
-        .max_buf_size(HEAD)
+        .max_buf_size(head::MOST_BYTES)
         .max_headers(HEADERS)
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     tokio::pin!(connection);
@@ -213,8 +223,10 @@ fn into_response(reply: Reply, request: &Request<Incoming>) -> Response<Full<Byt
     if reply.status == StatusCode::METHOD_NOT_ALLOWED {
         headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD, PUT"));
     }
-    // A body that nobody asked for is not read: what comes after it on this connection would be anybody's guess.
-    if !request.body().is_end_stream() {
+    // A body that nobody asked for is not read: what comes after it on this connection would be anybody's guess. An error ends its
+    // connection, as with the real service: some clients read no further (AWS's ec2-metadata-service for JavaScript), and keep it open
+    // until this end closes it.
+    if !request.body().is_end_stream() || !reply.status.is_success() {
         headers.insert(CONNECTION, CLOSE);
     }
     response

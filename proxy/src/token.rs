@@ -142,6 +142,12 @@ mod tests {
 
     const NOW: u64 = 1_800_000_000;
 
+    fn prepared() -> Tokens {
+        let tokens = Tokens::default();
+        tokens.prepare(NOW).unwrap();
+        tokens
+    }
+
     #[test]
     fn a_token_is_good_for_its_pod_until_it_expires() {
         let tokens = Tokens::default();
@@ -182,7 +188,7 @@ mod tests {
 
     #[test]
     fn keys_are_rotated_and_no_token_ends_early() {
-        let tokens = Tokens::default();
+        let tokens = prepared();
         let late = tokens.make("pod-a", 21_600, NOW + 21_599).unwrap();
         let newer = tokens.make("pod-a", 60, NOW + 21_600).unwrap();
         assert_ne!(late.as_bytes()[..2], newer.as_bytes()[..2], "made with another key");
@@ -194,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_set_back_makes_tokens_all_the_same() {
-        let tokens = Tokens::default();
+        let tokens = prepared();
         let token = tokens.make("pod-a", 60, NOW - 100_000).unwrap();
         assert!(tokens.is_good(token.as_bytes(), "pod-a", NOW - 99_990));
     }

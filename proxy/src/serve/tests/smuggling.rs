@@ -38,15 +38,32 @@ async fn no_body_becomes_a_request() {
     rig.nothing_leaked();
 }
 
-/// Requests in a row on one connection are answered in their order, each as if it came alone.
+/// Requests in a row on one connection are answered in their order, each as if it came alone, and until one is refused.
 #[tokio::test]
 async fn requests_in_a_row_are_answered_one_by_one() {
     let rig = Rig::new().await;
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n");
-    let row = [get(LIST), get("/latest/user-data"), get(&format!("{LIST}two")), get(&format!("{LIST}one"))].concat();
-    let answer = rig.raw(1, row.as_bytes()).await;
-    assert_eq!(statuses(&answer), ["200", "404", "404", "200"], "{answer}");
-    assert_eq!(answer.matches("ASIA-one").count(), 1);
+    let one = format!("{LIST}one");
+    for (refused, own) in [("/latest/user-data".to_owned(), LIST), (format!("{LIST}two"), one.as_str())] {
+        let row = [get(LIST), get(&one), get(&refused), get(own)].concat();
+        let answer = rig.raw(1, row.as_bytes()).await;
+        assert_eq!(statuses(&answer), ["200", "200", "404"], "{answer}");
+        assert_eq!(answer.matches("ASIA-one").count(), 1);
+    }
+    rig.nothing_leaked();
+}
+
+/// As the real service does; `@aws-sdk/ec2-metadata-service` keeps the connection of an error open until this end closes it.
+#[tokio::test]
+async fn an_error_ends_its_connection_and_an_answer_does_not() {
+    let rig = Rig::new().await;
+    for (pod, path, status) in
+        [(1, LIST, "200"), (1, "/latest/user-data", "404"), (1, "/latest/%", "400"), (9, LIST, "503")]
+    {
+        let answer = rig.raw(pod, format!("GET {path} HTTP/1.1\r\nHost: 169.254.169.254\r\n\r\n").as_bytes()).await;
+        assert_eq!(statuses(&answer), [status], "{path}: {answer}");
+        assert_eq!(answer.to_lowercase().contains("connection: close\r\n"), status != "200", "{path}: {answer}");
+    }
     rig.nothing_leaked();
 }
 

@@ -55,6 +55,8 @@ pub(super) struct Said {
     pub(super) error: String,
     /// From the client's first step to its last; for the CLI and curl, with the start of the program.
     pub(super) took: Duration,
+    /// From the start of the program to its end.
+    pub(super) ran: Duration,
     /// All that it printed, where that is JSON.
     pub(super) printed: Value,
 }
@@ -108,19 +110,22 @@ impl Client {
         };
         let begun = Instant::now();
         let (succeeded, out, err) = run(fabric, pod, sts, &command).await;
-        let took = begun.elapsed();
+        let ran = begun.elapsed();
+        let took = ran;
         match self {
-            Self::AwsCli => Said { arn: succeeded.then(|| out.trim().to_owned()), error: err, took, ..Said::default() },
+            Self::AwsCli => {
+                Said { arn: succeeded.then(|| out.trim().to_owned()), error: err, took, ran, ..Said::default() }
+            }
             Self::CurlV1 | Self::CurlV2 => {
                 let arn = out.split_once("<Arn>").and_then(|(_, rest)| rest.split_once("</Arn>"));
-                Said { arn: arn.map(|(arn, _)| arn.to_owned()), error: err, took, ..Said::default() }
+                Said { arn: arn.map(|(arn, _)| arn.to_owned()), error: err, took, ran, ..Said::default() }
             }
             _ => {
                 let printed: Value =
                     serde_json::from_str(&out).unwrap_or_else(|error| panic!("{self:?}: {error}: {out}{err}"));
                 let text = |name: &str| printed[name].as_str().map(str::to_owned);
                 let took = Duration::from_secs_f64(printed["took"].as_f64().unwrap());
-                Said { arn: text("arn"), error: text("error").unwrap_or_default(), took, printed }
+                Said { arn: text("arn"), error: text("error").unwrap_or_default(), took, ran, printed }
             }
         }
     }

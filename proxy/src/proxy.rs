@@ -177,7 +177,8 @@ impl Proxy {
             tally: crate::metrics::Tally::default(),
             settings: pods_settings.clone(),
         });
-        let standing = Arc::new(Standing::new(pods.clone(), settings.redirect.state_file.clone()));
+        let (state_file, stale_after) = (settings.redirect.state_file.clone(), settings.kubernetes.stale_after.0);
+        let standing = Arc::new(Standing::new(pods.clone(), state_file, stale_after));
         others.spawn(upkeep(stages.clone(), pods.clone(), standing.clone(), settings.roles.prefetch, stop.clone()));
 
         let late = Instant::now() + WARM;

@@ -10,9 +10,6 @@ use serde::Serialize;
 
 use crate::redirect::{Freshness, State};
 
-/// The watch gives a sign of life about once a minute, and is cut after 70 s without one; after twice that something is wrong.
-const WATCH_SILENCE: Duration = Duration::from_secs(150);
-
 /// The event loop is expected to turn at least this often.
 const LOOP_SILENCE_MS: i64 = 10_000;
 
@@ -45,12 +42,14 @@ pub struct Readiness {
 pub(crate) struct Standing {
     pods: Reader,
     redirect_state: PathBuf,
+    stale_after: Duration,
     turned_ms: AtomicI64,
 }
 
 impl Standing {
-    pub(crate) fn new(pods: Reader, redirect_state: PathBuf) -> Self {
-        Self { pods, redirect_state, turned_ms: AtomicI64::new(clock::now_ms()) }
+    /// The Kubernetes API may be silent for as long as `stale_after`.
+    pub(crate) fn new(pods: Reader, redirect_state: PathBuf, stale_after: Duration) -> Self {
+        Self { pods, redirect_state, stale_after, turned_ms: AtomicI64::new(clock::now_ms()) }
     }
 
     /// The event loop has come round.
@@ -83,7 +82,7 @@ impl Standing {
         if !watch.synced {
             reasons.push("Kubernetes has not told of this node's pods yet".to_owned());
         }
-        if watch.silent_for > WATCH_SILENCE {
+        if watch.silent_for > self.stale_after {
             reasons.push(format!("Kubernetes has been silent for {} s", watch.silent_for.as_secs()));
         }
         if let Some(error) = watch.last_error.filter(|_| !reasons.is_empty()) {
@@ -112,7 +111,7 @@ mod tests {
     #[test]
     fn nothing_outside_of_the_process_makes_it_unhealthy() {
         let (_writer, pods) = safeguard_pods::index();
-        let standing = Standing::new(pods, "/nowhere/redirect.json".into());
+        let standing = Standing::new(pods, "/nowhere/redirect.json".into(), Duration::from_secs(150));
         let readiness = standing.readiness();
         assert!(!readiness.ready && !readiness.synced && readiness.redirect_ok.is_none(), "{readiness:?}");
         assert!(standing.health().healthy, "{:?}", standing.health());

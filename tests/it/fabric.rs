@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use safeguard_tests::fabric::{Fabric, METADATA_V4, METADATA_V6, NODE_V4, NODE_V6, Place, Wiring};
+use safeguard_tests::proxied::{Proxied, ask};
 
 use crate::parts::{Part, here};
 
@@ -75,4 +76,27 @@ fn fabrics_do_not_meet_and_the_machine_does_not_see_them() {
     assert!(String::from_utf8_lossy(&said.stdout).contains("eni0"));
     let said = std::process::Command::new("ip").args(["-o", "link"]).output().unwrap();
     assert!(!String::from_utf8_lossy(&said.stdout).contains("eni0"));
+}
+
+/// Design section 9: with the hop limit of 1 that EC2 has by default, the answer to a PUT for a token ends at the node (EC2 User Guide,
+/// "Use IMDSv2"). So what a pod gets here it has from the proxy, and tests without it would not pass by accident.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_token_of_the_metadata_service_does_not_get_past_the_node() {
+    if !here("a_token_of_the_metadata_service_does_not_get_past_the_node", Part::Network) {
+        return;
+    }
+    for wiring in [Wiring::Vpc, Wiring::Bridge] {
+        let node = Proxied::new(wiring, 1).await;
+        let service = SocketAddr::from((METADATA_V4, 80));
+        let ttl = [("X-aws-ec2-metadata-token-ttl-seconds", "60")];
+        let put = || ask(service, "PUT", "/latest/api/token", &ttl);
+        let (at_node, at_pod, data) = tokio::task::block_in_place(|| {
+            let at_node = node.fabric.in_node(put);
+            (at_node, node.fabric.in_pod(0, put), node.get(0, "/latest/meta-data/instance-id"))
+        });
+        assert_eq!(at_node.unwrap().status, 200);
+        let silence = at_pod.unwrap_err().kind();
+        assert!(matches!(silence, std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{silence}");
+        assert_eq!(data.unwrap().status, 401, "other answers arrive, and want a token");
+    }
 }

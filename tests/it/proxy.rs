@@ -2,7 +2,9 @@
 
 mod churn;
 mod clients;
+mod host_network;
 mod life;
+mod ready;
 mod serve;
 mod sessions;
 mod start;

@@ -86,6 +86,7 @@ pub struct Proxied {
     dir: TempDir,
     sts_url: String,
     settings: String,
+    kubernetes: String,
     unknown_pod_wait: Duration,
     program: PathBuf,
     proxies: Vec<Child>,
@@ -127,6 +128,7 @@ impl Proxied {
             dir,
             sts_url: format!("http://{OUTSIDE_V4}:{STS_PORT}"),
             settings: String::new(),
+            kubernetes: String::new(),
             unknown_pod_wait: Duration::from_millis(400),
             program: program(),
             proxies: Vec::new(),
@@ -141,6 +143,11 @@ impl Proxied {
     /// Lines of settings in addition, as `[limits]\nrequests_per_second = 100000`; for what is started from now on.
     pub fn set(&mut self, settings: &str) {
         settings.clone_into(&mut self.settings);
+    }
+
+    /// Lines of settings in addition for the table `[kubernetes]`; for what is started from now on.
+    pub fn set_kubernetes(&mut self, settings: &str) {
+        settings.clone_into(&mut self.kubernetes);
     }
 
     /// How long the proxy waits for pods that it does not know; for what is started from now on.
@@ -185,11 +192,12 @@ impl Proxied {
         let dir = self.dir.path().display();
         let text = format!(
             "[node]\nname = \"{NODE}\"\n[aws]\nregion = \"us-east-1\"\nsts_endpoint_url = \"{}\"\n\
-             [kubernetes]\nmode = \"url\"\nurl = \"http://{API}\"\ntoken_file = \"{dir}/token\"\n\
+             [kubernetes]\nmode = \"url\"\nurl = \"http://{API}\"\ntoken_file = \"{dir}/token\"\n{}\n\
              [identity]\ncni_results = \"{dir}/cni\"\nunknown_pod_wait = \"{}ms\"\n\
              [proxy]\nsocket = \"{dir}/proxy.sock\"\nlock = \"{dir}/proxy.lock\"\nmetrics = \"off\"\n\
              [redirect]\nstate_file = \"{dir}/redirect.json\"\n{}\n",
             self.sts_url,
+            self.kubernetes,
             self.unknown_pod_wait.as_millis(),
             self.settings,
         );

@@ -119,6 +119,7 @@ impl Settings {
     fn check_durations(&self, found: &mut Findings) {
         let (ms, s) = (Duration::from_millis, Duration::from_secs);
         found.duration("proxy.shutdown_grace", self.proxy.shutdown_grace, ms(0), s(60));
+        found.duration("kubernetes.stale_after", self.kubernetes.stale_after, s(1), s(3_600));
         found.duration("identity.unknown_pod_wait", self.identity.unknown_pod_wait, ms(0), s(5));
         let (roles, of_pods) = (&self.roles, &self.limits);
         found.duration("roles.session_duration", roles.session_duration, s(15 * 60), limits::CHAINED_SESSION);

@@ -62,7 +62,7 @@ pub struct Aws {
 }
 
 /// `[kubernetes]`
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kubernetes {
     /// Which of the ways below.
@@ -77,6 +77,23 @@ pub struct Kubernetes {
     pub token_file: Option<PathBuf>,
     /// Name of the EKS cluster.
     pub cluster: Option<String>,
+    /// How long the API server may be silent before the proxy says that it is not ready.
+    pub stale_after: HumanDuration,
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            mode: AccessMode::Auto,
+            kubeconfig: None,
+            url: None,
+            ca_file: None,
+            token_file: None,
+            cluster: None,
+            // The watch gives a sign of life about once a minute, and is cut after some 85 s without one: twice as long, nearly.
+            stale_after: seconds(150),
+        }
+    }
 }
 
 impl Kubernetes {

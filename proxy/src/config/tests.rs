@@ -64,6 +64,7 @@ fn every_problem_names_its_key_its_value_and_what_is_allowed() {
             "[kubernetes]\nmode = \"in-cluster\"\nkubeconfig = \"/k\"",
             ["`kubernetes.kubeconfig`", "/k", "\"kubeconfig\""],
         ),
+        ("[kubernetes]\nstale_after = \"2h\"", ["`kubernetes.stale_after`", "\"2h\"", "1s to 1h"]),
         ("[proxy]\nlisten = [\"0.0.0.0:8181\"]", ["`proxy.listen[0]`", "0.0.0.0:8181", "only this node has"]),
         ("[proxy]\nmetrics = \"9465\"", ["`proxy.metrics`", "9465", "127.0.0.1:9465"]),
         ("[identity]\nunknown_pod_wait = \"1m\"", ["`identity.unknown_pod_wait`", "\"1m\"", "0ms to 5s"]),

@@ -176,7 +176,7 @@ impl Client {
                 record.took(id, begun, answer);
                 if let Some(token) = token {
                     if self.curious {
-                        self.pry(id, record, &mut connection, &token).await;
+                        self.pry(id, record, &token).await;
                     } else {
                         record.show_token(id, token);
                     }
@@ -188,19 +188,27 @@ impl Client {
     }
 
     /// Tries what is not its own, with a token of its own and with another pod's.
-    async fn pry(self, id: Id, record: &Record, connection: &mut Connection, token: &str) {
+    async fn pry(self, id: Id, record: &Record, token: &str) {
         for path in FORBIDDEN {
-            match connection.get(path, token).await {
+            match self.get_once(record, path, token).await {
                 Ok((status, body)) => record.tried(id, path, status, &body),
                 Err(why) => record.took(id, Instant::now(), Answer::None(why)),
             }
         }
         if let Some(stolen) = record.token_of_another(id) {
-            match connection.get(HARMLESS, &stolen).await {
+            match self.get_once(record, HARMLESS, &stolen).await {
                 Ok((status, body)) => record.tried(id, "a token of another pod", status, &body),
                 Err(why) => record.took(id, Instant::now(), Answer::None(why)),
             }
         }
+    }
+
+    /// On a connection of its own: the proxy ends one with the first error, as the real service does.
+    async fn get_once(self, record: &Record, path: &str, token: &str) -> Result<(u16, String), String> {
+        let mut connection = self.connect().await?;
+        let answer = connection.get(path, token).await;
+        record.requested(connection.requests);
+        answer
     }
 
     async fn connect(self) -> Result<Connection, String> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -35,7 +36,7 @@ const AT_ONCE: usize = 64;
 /// Between two requests of the other pod.
 const PAUSE: Duration = Duration::from_millis(5);
 
-pub(crate) async fn run(connections: usize) -> anyhow::Result<()> {
+pub(crate) async fn run(connections: usize, program: Option<PathBuf>) -> anyhow::Result<()> {
     println!(
         "\n{connections} half-open requests from {} pods, held for {} s; the other pod asks for its credentials every {} ms\n",
         PODS - 1,
@@ -49,13 +50,13 @@ pub(crate) async fn run(connections: usize) -> anyhow::Result<()> {
     let all = format!("{NO_LIMIT}\nconnections = {}", connections + 100);
     for (name, settings) in [("limits.connections = 1024", NO_LIMIT), ("limits that let all of them in", all.as_str())]
     {
-        row(name, settings, connections).await?;
+        row(name, settings, connections, program.clone()).await?;
     }
     Ok(())
 }
 
-async fn row(name: &str, settings: &str, connections: usize) -> anyhow::Result<()> {
-    let mut node = node::node(PODS, 2, settings, None).await;
+async fn row(name: &str, settings: &str, connections: usize, program: Option<PathBuf>) -> anyhow::Result<()> {
+    let mut node = node::node(PODS, 2, settings, program).await;
     let holders = own_all(&node)?;
     node::up(&mut node, PODS).await?;
     sleep(Duration::from_secs(2)).await;
@@ -81,7 +82,7 @@ async fn row(name: &str, settings: &str, connections: usize) -> anyhow::Result<(
     let more = mib(most.saturating_sub(before));
     println!(
         "{name:<34} {held:>6} {more:>12.1} {:>7} {:>9} | {:<22} {failed:>6} {:>7.2} {:>7.2} {:>7.2}",
-        "16",
+        "15.3",
         "54",
         format!("{} requests", meanwhile.len()),
         meanwhile.at(50),
@@ -132,14 +133,11 @@ async fn hold(from: Vec<IpAddr>, connections: usize) -> anyhow::Result<usize> {
         open.extend(one.ok().flatten());
     }
     sleep(HELD).await;
+    // What arrived meanwhile the runtime has seen when it woke.
     let still = |stream: &&TcpStream| {
         let said = stream.try_read(&mut [0; 1]);
         said.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
     };
-    // What arrived while nobody looked has to be seen by the runtime first.
-    for stream in &open {
-        drop(timeout(Duration::from_micros(10), stream.readable()).await);
-    }
     Ok(open.iter().filter(still).count())
 }
 

@@ -64,6 +64,9 @@ enum What {
         /// Half-open requests.
         #[arg(long, default_value_t = 5_000)]
         half_open: usize,
+        /// Another build of the proxy in the place of the one beside this program.
+        #[arg(long)]
+        program: Option<PathBuf>,
     },
     /// Many requests at once for a session that is not there: how many calls to STS, and how long until all are answered.
     Stampede {
@@ -79,6 +82,9 @@ enum What {
         /// Times.
         #[arg(long, default_value_t = 20)]
         runs: usize,
+        /// Another build of the proxy in the place of the one beside this program.
+        #[arg(long)]
+        program: Option<PathBuf>,
     },
     /// `serve --replace` while pods ask without pause: for how long are they refused, and how many of them.
     Replace {
@@ -125,9 +131,11 @@ fn main() -> anyhow::Result<()> {
                 requests::run(seconds, also, only.as_deref()).await?;
                 sustained::run(sustained).await
             }
-            What::Memory { seconds, cluster, half_open } => memory::run(seconds, cluster, half_open).await,
+            What::Memory { seconds, cluster, half_open, program } => {
+                memory::run(seconds, cluster, half_open, program).await
+            }
             What::Stampede { rounds, requests } => stampede::run(rounds, requests).await,
-            What::Start { runs } => start::run(runs).await,
+            What::Start { runs, program } => start::run(runs, program).await,
             What::Replace { runs } => replace::run(runs).await,
             What::Floor { .. } => Ok(()),
         }

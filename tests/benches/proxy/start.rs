@@ -1,5 +1,6 @@
 //! How long a pod waits for a proxy that has just been started.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -13,13 +14,13 @@ use crate::spread::Spread;
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_micros(200);
 
-pub(crate) async fn run(runs: usize) -> anyhow::Result<()> {
+pub(crate) async fn run(runs: usize, program: Option<PathBuf>) -> anyhow::Result<()> {
     println!(
         "from the start of the process to the first credentials of a pod that Kubernetes knows already; STS at 0 ms; {runs} runs\n"
     );
     println!("{:<10} {:>8} {:>8} {:>7} {:>12}", "", "p50 ms", "max ms", "target", "kube2iam");
     for pods in [1, PODS] {
-        let times = Spread::new(times(pods, runs).await?);
+        let times = Spread::new(times(pods, runs, program.clone()).await?);
         println!(
             "{:<10} {:>8.1} {:>8.1} {:>7} {:>12}",
             format!("{pods} pods"),
@@ -32,8 +33,8 @@ pub(crate) async fn run(runs: usize) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn times(pods: u8, runs: usize) -> anyhow::Result<Vec<Duration>> {
-    let mut node = node::node(pods, 1, "", None).await;
+async fn times(pods: u8, runs: usize, program: Option<PathBuf>) -> anyhow::Result<Vec<Duration>> {
+    let mut node = node::node(pods, 1, "", program).await;
     node.redirect_up();
     let mut times = Vec::new();
     for _ in 0..runs {

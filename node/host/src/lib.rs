@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::{Dir, Type};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstatat};
 use nix::unistd::{Whence, lseek};
 
@@ -48,11 +48,17 @@ pub struct FileId {
     pub inode: u64,
 }
 
-/// The attributes that the log room asks of a file.
+/// What `stat(2)` says of a file, as far as rooms ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
-    /// Kind of the file itself; links are not followed.
+    /// Kind of what was looked at.
     pub kind: Kind,
+    /// Permission bits with set-user-ID, set-group-ID and sticky: `st_mode & 0o7777`.
+    pub mode: u32,
+    /// Owner, as a number: names are those of the host's own accounts.
+    pub uid: u32,
+    /// Group, as a number.
+    pub gid: u32,
     /// Device and inode.
     pub id: FileId,
     /// Size in bytes.
@@ -63,6 +69,8 @@ pub struct Attributes {
     pub links: u64,
     /// When its content was last changed: nanoseconds since the epoch.
     pub modified_ns: i128,
+    /// When its content or its attributes were last changed: nanoseconds since the epoch. Cannot be set back by `touch`.
+    pub changed_ns: i128,
 }
 
 impl Attributes {
@@ -76,16 +84,22 @@ impl Attributes {
             Kind::File
         } else if m.file_type().is_dir() {
             Kind::Directory
+        } else if m.file_type().is_symlink() {
+            Kind::Symlink
         } else {
             Kind::Special
         };
         Ok(Self {
             kind,
+            mode: m.mode() & PERMISSIONS,
+            uid: m.uid(),
+            gid: m.gid(),
             id: FileId { device: m.dev(), inode: m.ino() },
             size: m.len(),
             allocated: m.blocks().saturating_mul(512),
             links: m.nlink(),
             modified_ns: nanoseconds(m.mtime(), m.mtime_nsec()),
+            changed_ns: nanoseconds(m.ctime(), m.ctime_nsec()),
         })
     }
 
@@ -98,14 +112,21 @@ impl Attributes {
         };
         Self {
             kind,
+            mode: s.st_mode & PERMISSIONS,
+            uid: s.st_uid,
+            gid: s.st_gid,
             id: FileId { device: s.st_dev, inode: s.st_ino },
             size: u64::try_from(s.st_size).unwrap_or(0),
             allocated: u64::try_from(s.st_blocks).unwrap_or(0).saturating_mul(512),
             links: s.st_nlink,
             modified_ns: nanoseconds(s.st_mtime, s.st_mtime_nsec),
+            changed_ns: nanoseconds(s.st_ctime, s.st_ctime_nsec),
         }
     }
 }
+
+/// The bits of `st_mode` that say who may do what.
+const PERMISSIONS: u32 = 0o7777;
 
 fn nanoseconds(seconds: i64, rest: i64) -> i128 {
     i128::from(seconds) * 1_000_000_000 + i128::from(rest)
@@ -161,6 +182,46 @@ impl HostRoot {
             .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
         let fd = openat2(&self.fd, path, how).map_err(|e| HostError::new("open", &self.locate(path), e))?;
         Ok(HostDir { fd, path: self.locate(path) })
+    }
+
+    /// The attributes of a path, without opening it; links are followed inside the root.
+    ///
+    /// # Errors
+    /// [`HostError`] naming the path.
+    pub fn attributes(&self, path: &Path) -> Result<Attributes, HostError> {
+        let found = self.look(path, OFlag::empty())?;
+        Attributes::of(&found).map_err(|e| HostError::io("stat", &self.locate(path), &e))
+    }
+
+    /// The attributes of a path that may be a symbolic link itself; only the directories before it are resolved.
+    ///
+    /// # Errors
+    /// [`HostError`] naming the path.
+    pub fn attributes_of_link(&self, path: &Path) -> Result<Attributes, HostError> {
+        let found = self.look(path, OFlag::O_NOFOLLOW)?;
+        Attributes::of(&found).map_err(|e| HostError::io("stat", &self.locate(path), &e))
+    }
+
+    /// What a symbolic link says; `None` if the path is something else. Links of `/proc` such as `ns/net` can be read, and
+    /// are never followed.
+    ///
+    /// # Errors
+    /// [`HostError`] naming the path.
+    pub fn link(&self, path: &Path) -> Result<Option<OsString>, HostError> {
+        let found = self.look(path, OFlag::O_NOFOLLOW)?;
+        let seen = Attributes::of(&found).map_err(|e| HostError::io("stat", &self.locate(path), &e))?;
+        if seen.kind != Kind::Symlink {
+            return Ok(None);
+        }
+        readlinkat(&found, "").map(Some).map_err(|e| HostError::new("read", &self.locate(path), e))
+    }
+
+    /// A descriptor that names a path and can do nothing else.
+    fn look(&self, path: &Path, flags: OFlag) -> Result<File, HostError> {
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_CLOEXEC | flags)
+            .resolve(ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        openat2(&self.fd, path, how).map(File::from).map_err(|e| HostError::new("look at", &self.locate(path), e))
     }
 
     /// Reads a whole small file of the host; links are followed inside the root.

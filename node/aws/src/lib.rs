@@ -1,7 +1,7 @@
 //! What a node knows of AWS: who this instance is, and how an AWS SDK is configured here.
 //!
 //! Comes in: endpoints, a CA bundle, proxies and the names that the operator set, in settings or in the [`Environment`]. Goes
-//! out: [`Identity`], read from the instance metadata service (IMDSv2, never version 1), an [`SdkConfig`] for any client, and
+//! out: [`Identity`], read from the instance metadata service (IMDSv2; of version 1 only whether it is refused), an [`SdkConfig`] for any client, and
 //! the token that an EKS cluster knows this instance by.
 //!
 //! Never: asks the metadata service when it was not told to, starts a process to get credentials (the SDK is built
@@ -16,12 +16,14 @@ mod http;
 mod identity;
 pub mod kubelet;
 mod sdk;
+mod tokenless;
 
 pub use eks::{EksToken, EksTokenError, eks_token};
 pub use environment::Environment;
 pub use http::{HttpError, HttpOptions, Proxies, http_client};
 pub use identity::{Identity, IdentityError, Wanted, identity};
 pub use sdk::{SdkError, SdkOptions, sdk_config};
+pub use tokenless::{TokenlessError, status_without_token};
 
 pub use aws_config::{Region, SdkConfig};
 pub use aws_credential_types::Credentials;

@@ -15,6 +15,7 @@ use safeguard_host::{HostError, HostRoot};
 use safeguard_logs::{Deadlines, Logs, NodeNames, SdkLogs, Status};
 use tokio::task::JoinSet;
 
+use crate::checks;
 use crate::config::{self, Checked, Environment, Missing, Problems, ProgramSettings, Resolved, Settings};
 use crate::exclusions::Follower;
 use crate::health::Health;
@@ -52,6 +53,9 @@ pub enum StartError {
     /// The log room.
     #[error(transparent)]
     Logs(#[from] safeguard_logs::StartError),
+    /// The room of the checks.
+    #[error(transparent)]
+    Checks(#[from] safeguard_checks::continuous::StartError),
 }
 
 /// Why new settings are refused.
@@ -104,9 +108,13 @@ impl Agent {
             }
             false => (None, None),
         };
-        let inside = Arc::new(Inside { logs });
         let shutdown = Shutdown::new();
         let mut servers = JoinSet::new();
+        let checks = match settings.checks.enabled {
+            true => Some(checks::start(&settings, &resolved, &mut servers, &shutdown)?),
+            false => None,
+        };
+        let inside = Arc::new(Inside { logs, checks });
         let admin: Arc<dyn Handler> = Arc::new(Admin(inside.clone()));
         servers.spawn(unix.run(admin, shutdown.clone()));
         if let Some(tcp) = tcp {
@@ -136,6 +144,12 @@ impl Agent {
     /// A snapshot of the log room; `None` if it does not answer within 5 s, or logs are off.
     pub async fn status(&self) -> Option<Status> {
         self.inside.status().await
+    }
+
+    /// The latest look at the host; `None` before the first has ended, or if checks are off.
+    #[must_use]
+    pub fn checks(&self) -> Option<Arc<safeguard_checks::continuous::Snapshot>> {
+        self.inside.checks.as_ref()?.latest()
     }
 
     /// Whether everything that runs makes progress.

@@ -1,7 +1,9 @@
 //! The command line: what can be asked for, and what comes back.
 
 mod arguments;
+mod check;
 mod config;
+mod policy;
 mod run;
 mod service;
 mod status;

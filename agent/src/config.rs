@@ -9,7 +9,7 @@ mod raw;
 mod resolve;
 mod restart;
 
-pub use raw::{Aws, Class, Format, Groups, Kubernetes, Logs, Node, Oversize, Process, Settings};
+pub use raw::{Aws, Checks, Class, Format, Groups, Kubernetes, Logs, Node, Oversize, Process, Settings};
 pub use resolve::{Resolved, resolve};
 pub use safeguard_aws::Environment;
 pub use safeguard_daemon::settings::{Found, HumanBytes, HumanDuration, Missing, Problems, ProgramSettings, Source};
@@ -24,6 +24,12 @@ pub type SettingsFile = safeguard_daemon::settings::SettingsFile<Settings>;
 
 /// The commented example: every key, with its default.
 pub const EXAMPLE: &str = include_str!("config/example.toml");
+
+/// Where the operator's own policies are unless it is said otherwise.
+pub const POLICY_DIR: &str = "/etc/safeguard/policies.d";
+
+/// Where the operator's exceptions are unless it is said otherwise.
+pub const EXCEPTIONS: &str = "/etc/safeguard/exceptions.yaml";
 
 #[cfg(test)]
 mod tests;

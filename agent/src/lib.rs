@@ -1,10 +1,12 @@
 //! The Safeguard node agent, put together: the only place where rooms meet.
 //!
-//! Comes in: [`Settings`] and an [`Environment`]. Goes out: a running [`Agent`] that ships container logs and answers on
-//! its admin socket and its metrics port. Kubernetes is asked only where pods may have their logs left out.
+//! Comes in: [`Settings`] and an [`Environment`]. Goes out: a running [`Agent`] that ships logs, looks at the host with the eyes
+//! of policies, and answers on its admin socket and its metrics port. Kubernetes is asked only where pods may have their logs
+//! left out.
 //!
-//! Never belongs here: how a log line is read or sent (`safeguard-logs`), signals, seccomp, the subscriber of the
-//! process's own log (`main`), or state that is global to the process: several agents can run in one.
+//! Never belongs here: how a log line is read or sent (`safeguard-logs`), what a control asks (`safeguard-checks`), signals,
+//! seccomp, the subscriber of the process's own log (`main`), or state that is global to the process: several agents can run
+//! in one.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,6 +22,7 @@
 
 mod agent;
 mod annotations;
+mod checks;
 pub mod config;
 mod exclusions;
 mod health;
@@ -33,6 +36,7 @@ pub use config::{Environment, Settings};
 pub use health::{Health, MAX_SILENCE};
 pub use summary::{Left, Summary};
 
+pub use safeguard_checks::continuous::Snapshot as CheckSnapshot;
 pub use safeguard_logs::{
     ContainerKey, Count, ExclusionStatus, JournalStatus, Ledger, LogName, LogStatus, Reason, Status, TargetStatus,
 };

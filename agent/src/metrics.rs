@@ -4,23 +4,31 @@
 //! `safeguard_logs_node_*` series, which count every log that ever was. A container's series have the labels `namespace`,
 //! `pod` and `container`, a file's `path`, and a journal unit's `unit`.
 
+mod checked;
+
 use std::collections::BTreeMap;
 use std::fmt::Error;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use safeguard_checks::continuous::Snapshot as CheckSnapshot;
 use safeguard_logs::{Count, Ledger, LogName, Status};
 
 /// What `encode` writes (OpenMetrics 1.0, which Prometheus and the CloudWatch agent read).
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The text of all metrics. Without a snapshot only those of the process are there.
-pub(crate) fn encode(status: Option<&Status>, healthy: bool) -> Result<String, Error> {
+pub(crate) fn encode(
+    status: Option<&Status>,
+    checks: Option<Arc<CheckSnapshot>>,
+    healthy: bool,
+) -> Result<String, Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot { status: status.cloned(), healthy }));
+    registry.register_collector(Box::new(Snapshot { status: status.cloned(), checks, healthy }));
     let mut text = String::new();
     encode_text(&mut text, &registry)?;
     Ok(text)
@@ -29,6 +37,7 @@ pub(crate) fn encode(status: Option<&Status>, healthy: bool) -> Result<String, E
 #[derive(Debug)]
 struct Snapshot {
     status: Option<Status>,
+    checks: Option<Arc<CheckSnapshot>>,
     healthy: bool,
 }
 
@@ -44,6 +53,9 @@ impl Collector for Snapshot {
         gauge(out, "safeguard_healthy", "Whether the agent makes progress", [(vec![], u64::from(self.healthy))])?;
         let version = vec![("version", env!("CARGO_PKG_VERSION"))];
         gauge(out, "safeguard_build_info", "Version of the agent", [(version, 1)])?;
+        if let Some(checks) = &self.checks {
+            checked::encode(out, checks)?;
+        }
         let Some(status) = &self.status else { return Ok(()) };
         logs(out, status)?;
         node(out, &status.total)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use safeguard_checks::continuous::Checks;
 use safeguard_daemon::admin::{BoxFuture, Handler, Method, Response};
 use safeguard_logs::{Logs, Status};
 
@@ -16,6 +17,7 @@ const STATUS_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub(crate) struct Inside {
     pub(crate) logs: Option<Logs>,
+    pub(crate) checks: Option<Checks>,
 }
 
 impl Inside {
@@ -24,13 +26,14 @@ impl Inside {
     }
 
     pub(crate) fn health(&self) -> Health {
-        Health::of(self.logs.as_ref())
+        Health::of(self.logs.as_ref(), self.checks.as_ref())
     }
 
     async fn metrics(&self) -> Response {
         // Without a snapshot the rest is still worth a scrape: `safeguard_healthy` says that something is wrong.
         let status = self.status().await;
-        match metrics::encode(status.as_ref(), self.health().healthy) {
+        let checks = self.checks.as_ref().and_then(Checks::latest);
+        match metrics::encode(status.as_ref(), checks, self.health().healthy) {
             Ok(text) => Response { status: 200, content_type: metrics::CONTENT_TYPE, body: text.into() },
             Err(error) => Response::text(500, format!("the metrics cannot be written: {error}\n")),
         }
@@ -49,6 +52,11 @@ impl Handler for Admin {
                     (None, _) => Response::text(404, "logs are off (`logs.enabled`)\n"),
                     (Some(_), None) => Response::text(503, "the log room does not answer: it may wait for a disk\n"),
                     (Some(_), Some(status)) => json(200, &status),
+                },
+                "/v1/checks" => match self.0.checks.as_ref().map(Checks::latest) {
+                    None => Response::text(404, "checks are off (`checks.enabled`)\n"),
+                    Some(None) => Response::text(503, "the first look at the host has not ended yet\n"),
+                    Some(Some(snapshot)) => json(200, snapshot.as_ref()),
                 },
                 "/v1/health" => {
                     let health = self.0.health();

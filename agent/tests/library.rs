@@ -88,3 +88,56 @@ async fn tls_is_verified_with_the_bundle_that_was_set() {
     let summary = agent.shutdown_within(Duration::from_secs(2)).await;
     assert!(!summary.complete && summary.left[0].log == "shop/b-1/web", "{summary:?}");
 }
+
+/// A service of version 1 or 2, as far as one request without a token tells: it gives everybody this status.
+async fn imds(status: u16) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            if stream.read(&mut request).await.is_ok() {
+                let reply = format!("HTTP/1.1 {status} It\r\ncontent-length: 0\r\n\r\n");
+                drop(stream.write_all(reply.as_bytes()).await);
+            }
+        }
+    });
+    url
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_host_checks_learn_whether_tokens_are_required() {
+    use safeguard_checks::Status;
+    let (dir, cloud) = (tempfile::tempdir().unwrap(), CloudWatch::start(Options::default()).await.unwrap());
+    for (name, status, expected) in [("a", 401, Status::Pass), ("b", 200, Status::Fail), ("c", 500, Status::Unknown)] {
+        let mut settings = settings(dir.path(), name, &cloud);
+        settings.aws.imds_endpoint = Some(imds(status).await);
+        let agent = Agent::start(settings, environment(&cloud)).await.unwrap();
+        let seen = timeout(PATIENCE, async {
+            loop {
+                let snapshot = agent.checks().map(|s| s.report.clone());
+                let finding =
+                    snapshot.as_ref().and_then(|r| r.findings().map(|(_, f)| f).find(|f| f.control == "IMD-01"));
+                // Before it was asked, nobody knows either.
+                if let Some(finding) = finding.filter(|f| !f.because().contains("nobody asked")) {
+                    break (finding.id.clone(), finding.status);
+                }
+                sleep(Duration::from_millis(20)).await;
+            }
+        });
+        assert_eq!(seen.await.unwrap(), (format!("{name}/eks-node-hardening/IMD-01"), expected));
+        assert!(agent.shutdown().await.complete);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_without_checks_looks_at_nothing() {
+    let (dir, cloud) = (tempfile::tempdir().unwrap(), CloudWatch::start(Options::default()).await.unwrap());
+    let mut settings = settings(dir.path(), "a", &cloud);
+    settings.checks.enabled = false;
+    let agent = Agent::start(settings, environment(&cloud)).await.unwrap();
+    sleep(Duration::from_millis(500)).await;
+    assert!(agent.checks().is_none() && !dir.path().join("a/state/checks").exists());
+    assert!(agent.shutdown().await.complete);
+}

@@ -168,8 +168,10 @@ async fn any_bytes_arrive() {
         .iter()
         .map(|m| serde_json::from_str::<Value>(m).unwrap()["log"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(texts[0], "broken \u{fffd}\u{fffd} here");
-    assert_eq!(texts[1], "\\\"\\\u{1}\u{7f}\t\r");
+    // Batches of one stream that were sent again may change places.
+    for expected in ["broken \u{fffd}\u{fffd} here", "\\\"\\\u{1}\u{7f}\t\r"] {
+        assert_eq!(texts.iter().filter(|text| *text == expected).count(), 1, "{expected:?}");
+    }
 }
 
 /// logrotate's `copytruncate`: what was not read of the original is read in the copy, and what was read is not read again.

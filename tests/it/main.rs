@@ -5,6 +5,7 @@
     reason = "tests write files and stop at what surprises them"
 )]
 
+mod checks;
 mod containerd;
 mod fabric;
 mod hygiene;

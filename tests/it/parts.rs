@@ -17,6 +17,8 @@ pub(crate) enum Part {
     BridgePlugin,
     /// A Debian that boots in a container, with a journald of its own.
     Machine,
+    /// The disk of that Debian, and the rights to copy it.
+    Debian,
     /// logrotate and the rights to use it.
     Logrotate,
     /// The Python environment with moto and boto3.
@@ -33,6 +35,8 @@ pub(crate) enum Part {
     Iptables,
     /// The same with a kernel that has bridges call netfilter.
     BridgeNetfilter,
+    /// strace, and the right to trace.
+    Strace,
     /// A user namespace of one's own, in which limits can be lowered without touching the machine's.
     UserNamespace,
 }
@@ -54,6 +58,10 @@ impl Part {
                 .then_some("it needs the package containernetworking-plugins"),
             Self::Machine => (!Machine::missing().is_empty())
                 .then_some("it needs root, systemd-container and the Debian that tests/run makes"),
+            Self::Debian => Machine::missing()
+                .iter()
+                .any(|part| ["root", "debian"].contains(part))
+                .then_some("it needs root and the Debian that tests/run makes"),
             Self::Logrotate => {
                 let here = is_root() && (on_path("logrotate") || Path::new("/usr/sbin/logrotate").exists());
                 (!here).then_some("it needs root and the package logrotate")
@@ -79,6 +87,12 @@ impl Part {
                     let iptables = ["iptables-nft-restore", "ip6tables-nft-restore"].iter().any(lacks);
                     (iptables && matches!(self, Self::Iptables)).then_some("it needs the package iptables")
                 }
+            }
+            Self::Strace => {
+                let mut try_it = Command::new("strace");
+                try_it.args(["-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+                let works = try_it.status().is_ok_and(|status| status.success());
+                (!works).then_some("it needs the package strace, and the right to trace")
             }
             Self::UserNamespace => {
                 let mut try_it = Command::new("unshare");

@@ -148,7 +148,7 @@ impl Drop for Program {
 }
 
 /// The program, built beside this test: `target/release/deps/it-…` and `target/release/safeguard-agent`.
-fn agent() -> PathBuf {
+pub(crate) fn agent() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let path = here.parent().and_then(Path::parent).unwrap().join("safeguard-agent");
     assert!(path.exists(), "{} is missing: `cargo build --release --workspace --bins` makes it", path.display());

@@ -27,7 +27,7 @@ use grpc::Client;
 use messages::{
     ContainerConfig, ContainerId, ContainerMetadata, ContainerStatus, ContainerStatusResponse, CreateContainerRequest,
     Empty, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
-    LinuxSandboxSecurityContext, NAMESPACE_CONTAINER, NAMESPACE_NODE, NAMESPACE_POD, NamespaceOption,
+    LinuxSandboxSecurityContext, Mount, NAMESPACE_CONTAINER, NAMESPACE_NODE, NAMESPACE_POD, NamespaceOption,
     PROFILE_UNCONFINED, PodSandboxConfig, PodSandboxId, PodSandboxMetadata, RunPodSandboxRequest, STATE_EXITED,
     STATE_RUNNING, SecurityProfile, StopContainerRequest,
 };
@@ -55,6 +55,10 @@ pub struct Settings {
     pub max_line: Option<u32>,
     /// Pods have networks of their own, on this one. They share the host's when `None`.
     pub network: Option<Network>,
+    /// Pods see the processes of the host, as with `hostPID`.
+    pub host_pid: bool,
+    /// What every container sees of the host, read-only: where it is on the host, and in the container.
+    pub mounts: Vec<(PathBuf, String)>,
 }
 
 /// A running containerd with a root, state and socket of its own. Dropping it kills it, its shims and its containers;
@@ -65,6 +69,7 @@ pub struct Containerd {
     process: Process,
     client: Client,
     paths: Paths,
+    settings: Settings,
 }
 
 /// A pod sandbox.
@@ -121,7 +126,7 @@ impl Containerd {
         let mut process = Process::spawn(&paths)?;
         let client = runtime::wait_ready(&paths, &mut process).await?;
         runtime::import_image(&paths, &client).await?;
-        Ok(Self { process, client, paths })
+        Ok(Self { process, client, paths, settings: settings.clone() })
     }
 
     /// Kills containerd and starts it again. Containers keep running, and block once their output pipes are full, as on
@@ -176,6 +181,7 @@ impl Containerd {
             metadata: Some(ContainerMetadata { name: name.into(), attempt }),
             image: Some(ImageSpec { image: image::IMAGE.into() }),
             command: command.iter().map(ToString::to_string).collect(),
+            mounts: self.mounts()?,
             labels,
             log_path: log_path.clone(),
             linux: Some(LinuxContainerConfig {
@@ -265,7 +271,15 @@ impl Containerd {
     /// What kubelet asks for by default, on the host's network or on one of the pod's own.
     fn namespaces(&self) -> NamespaceOption {
         let network = if self.paths.has_network() { NAMESPACE_POD } else { NAMESPACE_NODE };
-        NamespaceOption { network, pid: NAMESPACE_CONTAINER, ipc: 0 }
+        let pid = if self.settings.host_pid { NAMESPACE_NODE } else { NAMESPACE_CONTAINER };
+        NamespaceOption { network, pid, ipc: 0 }
+    }
+
+    fn mounts(&self) -> anyhow::Result<Vec<Mount>> {
+        let mount = |(host, container): &(PathBuf, String)| {
+            Ok(Mount { container_path: container.clone(), host_path: text(host)?, readonly: true })
+        };
+        self.settings.mounts.iter().map(mount).collect()
     }
 
     async fn status(&self, container: &Container) -> anyhow::Result<ContainerStatus> {

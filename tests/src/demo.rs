@@ -7,8 +7,11 @@
 //! The proxy: stand-ins of the metadata service, STS and Kubernetes, and pods with different rights that ask for credentials.
 //! In the end every access key that a pod got is looked up in the account that issued it. Nothing leaves the loopback
 //! interface.
+//!
+//! The host checks: what they say of the machine that the demo runs on.
 
 mod agent;
+mod checks;
 mod host;
 mod pods;
 mod proxy;
@@ -73,6 +76,9 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let proxy = RunningProxy::start(NODE).await.context("start the proxy")?;
     let mut screen = Screen::new();
     for line in introduction(&service, &node, &agent, options).into_iter().chain(about_proxy(&proxy)) {
+        screen.say(&line)?;
+    }
+    for line in checks::of_this_machine(screen.paint())? {
         screen.say(&line)?;
     }
 

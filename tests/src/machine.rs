@@ -249,8 +249,8 @@ impl Drop for Machine {
     }
 }
 
-/// The disk that all machines start from.
-fn debian() -> Result<PathBuf, String> {
+/// The disk that all machines start from. Nobody writes to it.
+pub fn debian() -> Result<PathBuf, String> {
     let home = std::env::var_os("HOME").ok_or("HOME is not set")?;
     Ok(Path::new(&home).join(".cache/safeguard/debian"))
 }

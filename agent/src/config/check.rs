@@ -54,6 +54,7 @@ impl Settings {
         self.check_paths(&mut found);
         self.check_amounts(&mut found);
         self.check_new_groups(&mut found);
+        self.check_checks(&mut found);
         found.test("log.filter", &self.log.filter, check_quiet(&self.log));
         let groups = &self.logs.groups;
         let application = found.template("logs.groups.application", NameKind::Group, &groups.application);
@@ -116,6 +117,15 @@ impl Settings {
         rules
     }
 
+    fn check_checks(&self, found: &mut Findings) {
+        let checks = &self.checks;
+        if !matches!(checks.level, 1 | 2) {
+            found.add("checks.level", &checks.level, "is 1, or 2 for the controls of both levels");
+        }
+        // Each time everything is read; less often than once a day the counts of days have holes.
+        found.duration("checks.interval", checks.interval, Duration::from_secs(10), Duration::from_secs(86_400));
+    }
+
     fn check_names(&self, found: &mut Findings) {
         let (node, aws) = (&self.node, &self.aws);
         found.region("aws.region", aws.region.as_deref());
@@ -141,6 +151,8 @@ impl Settings {
     fn check_paths(&self, found: &mut Findings) {
         for (key, path) in [
             ("node.host_root", Some(self.node.host_root.as_path())),
+            ("checks.policy_dir", Some(self.checks.policy_dir.as_path())),
+            ("checks.exceptions", Some(self.checks.exceptions.as_path())),
             ("aws.ca_bundle", self.aws.ca_bundle.as_deref()),
             ("kubernetes.kubeconfig", self.kubernetes.kubeconfig.as_deref()),
             ("kubernetes.ca_file", self.kubernetes.ca_file.as_deref()),

@@ -21,6 +21,8 @@ pub struct Settings {
     pub kubernetes: Kubernetes,
     /// What is shipped, and how.
     pub logs: Logs,
+    /// `[checks]`
+    pub checks: Checks,
     /// The agent as a process.
     pub agent: Process,
     /// The agent's own log.
@@ -311,6 +313,46 @@ impl Default for Groups {
             kms_key: None,
             class: Class::Standard,
             tags: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[checks]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checks {
+    /// Whether the host is looked at.
+    pub enabled: bool,
+    /// The policies that are asked; all of them if none is named.
+    pub policies: Vec<String>,
+    /// Controls up to this level.
+    pub level: u8,
+    /// How often everything is looked at again.
+    pub interval: HumanDuration,
+    /// The operator's own policies, as this process sees them.
+    pub policy_dir: PathBuf,
+    /// The operator's exceptions, as this process sees them.
+    pub exceptions: PathBuf,
+    /// Whether the reviewed exceptions for EKS nodes hold.
+    pub eks_exceptions: bool,
+    /// The node group, for the scope of exceptions.
+    pub node_group: Option<String>,
+    /// The node's labels, for the scope of exceptions.
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Default for Checks {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            policies: Vec::new(),
+            level: 2,
+            interval: seconds(900),
+            policy_dir: super::POLICY_DIR.into(),
+            exceptions: super::EXCEPTIONS.into(),
+            eks_exceptions: true,
+            node_group: None,
+            labels: BTreeMap::new(),
         }
     }
 }

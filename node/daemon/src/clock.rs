@@ -30,6 +30,23 @@ pub fn unix_ms(time: SystemTime) -> i64 {
     }
 }
 
+/// Milliseconds since the Unix epoch for people: `2026-01-31 23:59:59 UTC`. What no calendar has stays a number.
+#[must_use]
+pub fn utc(ms: i64) -> String {
+    match time::OffsetDateTime::from_unix_timestamp(ms.div_euclid(1_000)) {
+        Ok(at) => {
+            let (date, (hour, minute, second)) = (at.date(), at.time().as_hms());
+            format!(
+                "{:04}-{:02}-{:02} {hour:02}:{minute:02}:{second:02} UTC",
+                date.year(),
+                u8::from(date.month()),
+                date.day()
+            )
+        }
+        Err(_) => format!("{ms} ms since 1970"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,6 +57,14 @@ mod tests {
         assert_eq!(unix_ms(UNIX_EPOCH), 0);
         assert_eq!(unix_ms(UNIX_EPOCH + Duration::from_micros(1_234_567)), 1234);
         assert_eq!(unix_ms(UNIX_EPOCH - Duration::from_secs(2)), -2000);
+    }
+
+    #[test]
+    fn a_time_is_told_as_calendars_tell_it() {
+        assert_eq!(utc(0), "1970-01-01 00:00:00 UTC");
+        assert_eq!(utc(1_709_251_199_999), "2024-02-29 23:59:59 UTC");
+        assert_eq!(utc(-1), "1969-12-31 23:59:59 UTC");
+        assert_eq!(utc(i64::MAX), "9223372036854775807 ms since 1970");
     }
 
     #[test]

@@ -117,12 +117,24 @@ pub(super) struct ContainerConfig {
     pub(super) image: Option<ImageSpec>,
     #[prost(string, repeated, tag = "3")]
     pub(super) command: Vec<String>,
+    #[prost(message, repeated, tag = "7")]
+    pub(super) mounts: Vec<Mount>,
     #[prost(map = "string, string", tag = "9")]
     pub(super) labels: HashMap<String, String>,
     #[prost(string, tag = "11")]
     pub(super) log_path: String,
     #[prost(message, optional, tag = "15")]
     pub(super) linux: Option<LinuxContainerConfig>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Mount {
+    #[prost(string, tag = "1")]
+    pub(super) container_path: String,
+    #[prost(string, tag = "2")]
+    pub(super) host_path: String,
+    #[prost(bool, tag = "3")]
+    pub(super) readonly: bool,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -1,0 +1,100 @@
+//! Facts and policies become a report.
+
+use crate::facts::Facts;
+use crate::policy::{Control, Policy};
+use crate::report::{Counts, Finding, PolicyReport, Report, Status};
+use crate::verdict::{Truth, Verdict};
+
+/// What is known about the host besides its files.
+///
+/// Whoever makes them may use the network; this room does not. `Err` says why something could not be had; `None`, that nobody
+/// asked.
+#[derive(Debug, Clone, Default)]
+pub struct Inputs {
+    /// What the node is called.
+    pub node: String,
+    /// What time it is: milliseconds since the epoch.
+    pub now_ms: i64,
+    /// What the kubelet says of its own configuration: the body of `/configz`.
+    pub configz: Option<Result<serde_json::Value, String>>,
+    /// The version of the kubelet, if somebody knows it: `v1.34.2-eks-113cf36`. Otherwise it is looked for on disk.
+    pub kubelet_version: Option<String>,
+    /// The HTTP status with which the instance metadata service answered a request without a token.
+    pub tokenless_imds: Option<Result<u16, String>>,
+    /// What the kernel says of its clock.
+    pub clock: Option<Result<ClockState, String>>,
+}
+
+/// What the kernel says of its clock (`adjtimex(2)`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockState {
+    /// Whether something keeps it in step (`STA_UNSYNC` is not set).
+    pub synchronized: bool,
+    /// The estimated error, in microseconds (`maxerror` grows while nobody corrects).
+    pub max_error_us: i64,
+}
+
+/// Looks at the host with the eyes of these policies.
+#[must_use]
+pub fn evaluate(facts: &Facts<'_>, policies: &[Policy]) -> Report {
+    let inputs = facts.inputs();
+    Report {
+        version: 1,
+        node: inputs.node.clone(),
+        phase: facts.host().phase(),
+        started_ms: inputs.now_ms,
+        policies: policies.iter().map(|policy| policy_report(facts, policy)).collect(),
+    }
+}
+
+fn policy_report(facts: &Facts<'_>, policy: &Policy) -> PolicyReport {
+    let findings: Vec<Finding> = policy.controls.iter().map(|control| finding(facts, policy, control)).collect();
+    PolicyReport {
+        policy: policy.policy.clone(),
+        version: policy.version.clone(),
+        title: policy.title.clone(),
+        digest: policy.digest(),
+        counts: findings.iter().map(|f| f.status).collect::<Counts>(),
+        findings,
+    }
+}
+
+fn finding(facts: &Facts<'_>, policy: &Policy, control: &Control) -> Finding {
+    let verdict = judge(facts, control);
+    let (status, reason, unobserved) = match verdict.as_ref().map(|v| &v.truth) {
+        None => (Status::Manual, Some("a person has to decide".to_owned()), None),
+        Some(Truth::Holds) => (Status::Pass, None, None),
+        Some(Truth::Fails) => (Status::Fail, None, None),
+        Some(Truth::NotApplicable(why)) => (Status::NotApplicable, Some(why.clone()), None),
+        Some(Truth::Unknown(why)) => (Status::Unknown, Some(why.message.clone()), Some(why.clone())),
+    };
+    Finding {
+        id: format!("{}/{}/{}", facts.inputs().node, policy.policy, control.id),
+        control: control.id.clone(),
+        title: control.title.clone(),
+        level: control.level,
+        assessment: control.assessment,
+        severity: control.severity,
+        status,
+        reason,
+        unobserved,
+        evidence: verdict.map(|v| v.evidence).unwrap_or_default(),
+        exception: None,
+    }
+}
+
+/// `None` where the policy leaves the decision to a person.
+fn judge(facts: &Facts<'_>, control: &Control) -> Option<Verdict> {
+    let applies = control.applies.as_ref().map(|p| p.judge(facts));
+    match applies {
+        Some(Verdict { truth: Truth::Fails, evidence }) => {
+            let why =
+                evidence.iter().filter(|e| e.holds == Some(false)).map(|e| format!("{}: {}", e.source, e.observed));
+            let why = why.collect::<Vec<_>>().join("; ");
+            return Some(Verdict { truth: Truth::NotApplicable(why), evidence });
+        }
+        Some(unclear @ Verdict { truth: Truth::Unknown(_) | Truth::NotApplicable(_), .. }) => return Some(unclear),
+        Some(Verdict { truth: Truth::Holds, .. }) | None => {}
+    }
+    control.check.as_ref().map(|p| p.judge(facts))
+}

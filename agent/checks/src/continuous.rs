@@ -19,7 +19,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch as latest};
 use tokio::time::{Instant, sleep_until};
 
-use crate::evaluate::{Inputs, evaluate};
+use crate::evaluate::{Evaluation, Inputs};
 use crate::facts::Facts;
 use crate::host::{Host, Phase};
 use crate::report::{Change, CoverageDrop, Report};
@@ -194,16 +194,16 @@ impl Room<'_> {
             let rulebook = self.settings.sources.load();
             let mut facts = Facts::new(self.host, &now);
             let until = Instant::now() + self.settings.interval;
+            let mut before = Instant::now();
+            let mut evaluation = Evaluation::new(&facts, &rulebook.policies);
             loop {
-                let before = Instant::now();
-                let mut report = evaluate(&facts, &rulebook.policies);
                 if watch.set(self.host.take_touched()) {
                     // What changed between a look and the watch that it led to was announced to nobody.
                     facts = Facts::new(self.host, &now);
-                    report = evaluate(&facts, &rulebook.policies);
+                    evaluation = Evaluation::new(&facts, &rulebook.policies);
                     watch.set(self.host.take_touched());
                 }
-                self.publish(report, &rulebook, occasion, before.elapsed());
+                self.publish(evaluation.report(&facts, &rulebook.policies), &rulebook, occasion, before.elapsed());
                 let changed = tokio::select! {
                     changed = next(&mut news, &mut watch, until, &beat) => changed,
                     // No more inputs is no reason to end: the last ones stay.
@@ -214,8 +214,9 @@ impl Room<'_> {
                 };
                 match changed {
                     Some(changed) => {
-                        occasion = Occasion::Change;
+                        (occasion, before) = (Occasion::Change, Instant::now());
                         facts.forget(&changed);
+                        evaluation.refresh(&facts, &rulebook.policies, &changed);
                     }
                     None => {
                         occasion = Occasion::Interval;

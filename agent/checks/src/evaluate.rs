@@ -1,6 +1,9 @@
 //! Facts and policies become a report.
 
-use crate::facts::Facts;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::facts::{Facts, concerns};
 use crate::policy::{Control, Policy};
 use crate::report::{Counts, Finding, PolicyReport, Report, Status};
 use crate::verdict::{Truth, Verdict};
@@ -37,18 +40,60 @@ pub struct ClockState {
 /// Looks at the host with the eyes of these policies.
 #[must_use]
 pub fn evaluate(facts: &Facts<'_>, policies: &[Policy]) -> Report {
-    let inputs = facts.inputs();
-    Report {
-        version: 1,
-        node: inputs.node.clone(),
-        phase: facts.host().phase(),
-        started_ms: inputs.now_ms,
-        policies: policies.iter().map(|policy| policy_report(facts, policy)).collect(),
+    Evaluation::new(facts, policies).report(facts, policies)
+}
+
+/// What came of every control, and the files that it rests on: after a change only those are asked again that it concerns.
+#[derive(Debug)]
+pub(crate) struct Evaluation {
+    /// As the policies have them.
+    looks: Vec<Vec<Look>>,
+}
+
+#[derive(Debug)]
+struct Look {
+    finding: Finding,
+    touched: BTreeSet<PathBuf>,
+}
+
+impl Evaluation {
+    pub(crate) fn new(facts: &Facts<'_>, policies: &[Policy]) -> Self {
+        let all = |policy: &Policy| policy.controls.iter().map(|control| Look::at(facts, policy, control)).collect();
+        Self { looks: policies.iter().map(all).collect() }
+    }
+
+    /// Asks again what one of these files, or directories, had a part in. `policies` are those that it was made with.
+    pub(crate) fn refresh(&mut self, facts: &Facts<'_>, policies: &[Policy], changed: &BTreeSet<PathBuf>) {
+        for (policy, looks) in policies.iter().zip(&mut self.looks) {
+            for (control, look) in policy.controls.iter().zip(looks) {
+                if changed.iter().any(|path| concerns(&look.touched, path)) {
+                    *look = Look::at(facts, policy, control);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn report(&self, facts: &Facts<'_>, policies: &[Policy]) -> Report {
+        let inputs = facts.inputs();
+        Report {
+            version: 1,
+            node: inputs.node.clone(),
+            phase: facts.host().phase(),
+            started_ms: inputs.now_ms,
+            policies: policies.iter().zip(&self.looks).map(|(policy, looks)| policy_report(policy, looks)).collect(),
+        }
     }
 }
 
-fn policy_report(facts: &Facts<'_>, policy: &Policy) -> PolicyReport {
-    let findings: Vec<Finding> = policy.controls.iter().map(|control| finding(facts, policy, control)).collect();
+impl Look {
+    fn at(facts: &Facts<'_>, policy: &Policy, control: &Control) -> Self {
+        let (finding, touched) = facts.host().touched_by(|| finding(facts, policy, control));
+        Self { finding, touched }
+    }
+}
+
+fn policy_report(policy: &Policy, looks: &[Look]) -> PolicyReport {
+    let findings: Vec<Finding> = looks.iter().map(|look| look.finding.clone()).collect();
     PolicyReport {
         policy: policy.policy.clone(),
         version: policy.version.clone(),

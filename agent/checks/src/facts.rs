@@ -194,9 +194,18 @@ impl<T> Fact<T> {
 
     fn forget(&mut self, changed: &BTreeSet<PathBuf>) {
         let touched = self.touched.get_mut();
-        let concerns = |path: &Path| touched.contains(path) || path.parent().is_some_and(|dir| touched.contains(dir));
-        if changed.iter().any(|path| concerns(path)) {
+        if changed.iter().any(|path| concerns(touched, path)) {
             *self = Self::default();
         }
     }
 }
+
+/// Whether a path that changed matters to whoever asked for these: it is one of them, it is in a directory that is one of them,
+/// or one of them is below it.
+pub(crate) fn concerns(touched: &BTreeSet<PathBuf>, path: &Path) -> bool {
+    let below = || touched.range(path.to_owned()..).next().is_some_and(|one| one.starts_with(path));
+    below() || path.parent().is_some_and(|dir| touched.contains(dir))
+}
+
+#[cfg(test)]
+mod tests;

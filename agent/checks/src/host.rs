@@ -198,6 +198,16 @@ impl Host {
         self.touched.take()
     }
 
+    /// What `look` gives, and what it asked for on the way.
+    pub(crate) fn touched_by<T>(&self, look: impl FnOnce() -> T) -> (T, BTreeSet<PathBuf>) {
+        let before = self.take_touched();
+        let seen = look();
+        let touched = self.take_touched();
+        self.touch_all(before);
+        self.touch_all(touched.iter().cloned());
+        (seen, touched)
+    }
+
     /// Remembers that these were asked for.
     pub(crate) fn touch_all(&self, paths: impl IntoIterator<Item = PathBuf>) {
         self.touched.borrow_mut().extend(paths);

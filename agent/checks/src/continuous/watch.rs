@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use notify::{Config, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::facts::concerns;
+
 /// Most directories that are watched: the kernel's memory for watches is everybody's.
 const MAX_DIRS: usize = 2_000;
 
@@ -58,9 +60,7 @@ impl Watch {
     /// below it.
     pub(super) fn concerns(&mut self, path: &Path) -> Option<PathBuf> {
         let path = Path::new("/").join(path.strip_prefix(&self.root).ok()?);
-        let below = || self.touched.range(path.clone()..).next().is_some_and(|touched| touched.starts_with(&path));
-        let inside = || path.parent().is_some_and(|dir| self.touched.contains(dir));
-        if !below() && !inside() {
+        if !concerns(&self.touched, &path) {
             return None;
         }
         // What was not there may be a directory now.

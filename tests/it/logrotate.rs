@@ -79,12 +79,15 @@ async fn survives(test: &str, options: &str, pause: Duration) {
         }
         if Instant::now() > late {
             let missing: Vec<usize> = (0..next).filter(|n| found.binary_search(n).is_err()).collect();
-            let twice = found.windows(2).filter(|w| w[0] == w[1]).count();
+            let twice: Vec<usize> = found.windows(2).filter(|w| w[0] == w[1]).map(|w| w[0]).collect();
             let files: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|e| e.unwrap().file_name()).collect();
             panic!(
-                "{} missing from {:?}, {twice} twice: {files:?} {:#?}",
+                "{} missing from {:?}, {} twice from {:?} to {:?}: {files:?} {:#?}",
                 missing.len(),
                 missing.first(),
+                twice.len(),
+                twice.first(),
+                twice.last(),
                 rig.status().await
             );
         }

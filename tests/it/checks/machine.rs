@@ -76,6 +76,74 @@ fn from_outside_a_machine_is_what_it_is_inside_but_for_what_namespaces_hide() {
     assert!(different.len() < 15, "{different:?}");
 }
 
+/// Installs the agent and its unit.
+fn install(node: &Node) {
+    let root = node.machine.root();
+    fs::copy(agent(), root.join("usr/bin/safeguard-agent")).unwrap();
+    let unit = concat!(env!("CARGO_MANIFEST_DIR"), "/../systemd/safeguard-agent.service");
+    fs::copy(unit, root.join("etc/systemd/system/safeguard-agent.service")).unwrap();
+}
+
+/// Does something with the unit; what the journal has of it is said when that fails.
+fn systemctl(node: &Node, what: &str) {
+    let journal = "journalctl -u safeguard-agent --no-pager >&2";
+    node.run(&format!("systemctl daemon-reload; systemctl {what} safeguard-agent || ({journal}; exit 1)"));
+}
+
+/// What hides the host from the agent's own view of the file system hides nothing that it looks at: the root of the first
+/// process is what it reads.
+#[test]
+fn in_the_sandbox_of_its_unit_it_says_what_it_says_outside() {
+    if !here("checks::machine::in_the_sandbox_of_its_unit_it_says_what_it_says_outside", Part::Machine) {
+        return;
+    }
+    let node = Node::boot();
+    install(&node);
+    let root = node.machine.root();
+    // The same sandbox, for one look.
+    let once = "[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\nExecStart=/usr/bin/safeguard-agent check \
+                --root /proc/1/root --format json --node node-1 --no-eks-exceptions --fail-on none\n\
+                StandardOutput=file:/root/inside.json\nStandardError=journal\n";
+    fs::create_dir(root.join("etc/systemd/system/safeguard-agent.service.d")).unwrap();
+    fs::write(root.join("etc/systemd/system/safeguard-agent.service.d/once.conf"), once).unwrap();
+    systemctl(&node, "start");
+    let inside: Report = serde_json::from_slice(&fs::read(root.join("root/inside.json")).unwrap()).unwrap();
+    let outside = node.inside("");
+    let (inside, outside) = (findings(&inside), findings(&outside));
+    assert!(inside.keys().eq(outside.keys()));
+    for (name, finding) in &inside {
+        assert_eq!(finding.status, outside[name].status, "{name}: inside {finding:#?}, outside {:#?}", outside[name]);
+    }
+}
+
+#[test]
+fn its_unit_starts_it_reads_its_settings_again_and_ends_it() {
+    if !here("checks::machine::its_unit_starts_it_reads_its_settings_again_and_ends_it", Part::Machine) {
+        return;
+    }
+    let node = Node::boot();
+    install(&node);
+    let settings = "[node]\nname = \"node-1\"\nhost_root = \"/proc/1/root\"\n[logs]\nenabled = false\n";
+    fs::write(node.machine.root().join("etc/safeguard/agent.toml"), settings).unwrap();
+    // `start` waits until the agent says that it is ready.
+    systemctl(&node, "start");
+    let show = |property: &str| node.run(&format!("systemctl show -P {property} safeguard-agent")).trim().to_owned();
+    assert_eq!((show("ActiveState"), show("SubState")), ("active".to_owned(), "running".to_owned()));
+    let seccomp = node.run(&format!("grep -h '^Seccomp:\\|^CapEff:\\|^NoNewPrivs:' /proc/{}/status", show("MainPID")));
+    // CAP_DAC_READ_SEARCH (2) and CAP_SYS_PTRACE (19): linux/capability.h.
+    assert_eq!(
+        seccomp.split_whitespace().collect::<Vec<_>>(),
+        ["CapEff:", "0000000000080004", "NoNewPrivs:", "1", "Seccomp:", "2"]
+    );
+    systemctl(&node, "kill --signal=HUP");
+    node.run(
+        "for i in $(seq 100); do journalctl -u safeguard-agent | grep -i 'settings' && exit 0; sleep 0.1; done; exit 1",
+    );
+    assert_eq!(show("NRestarts"), "0");
+    systemctl(&node, "stop");
+    assert_eq!((show("Result"), show("ExecMainStatus")), ("success".to_owned(), "0".to_owned()));
+}
+
 /// osquery/osquery#6056: inside, but in another network namespace than the first process.
 #[test]
 fn in_another_network_namespace_the_hosts_parameters_are_unknown() {

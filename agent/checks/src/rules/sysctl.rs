@@ -7,7 +7,7 @@ use super::{Absent, When};
 use crate::expect::{Expect, Value};
 use crate::facts::Facts;
 use crate::facts::sysctls::{self, Key, Plan, Setting};
-use crate::observed::Observed;
+use crate::observed::{Cause, Observed};
 use crate::verdict::Verdict;
 
 /// A parameter and what it has to be.
@@ -42,6 +42,8 @@ impl Sysctl {
                 Ok(values) if values.is_empty() => {
                     return self.absent.verdict(&format!("/proc/sys: {key}"), &self.value.to_string());
                 }
+                // Whether there is such a parameter decides first; without that, what the disk says of it decides nothing.
+                Err(why) if why.cause != Cause::Phase && self.absent != Absent::Fails => return Verdict::unknown(why),
                 Ok(values) => verdicts.push(brief(Verdict::all(values.iter().map(|(name, v)| self.now(name, v))))),
                 Err(why) => verdicts.push(Verdict::unknown(why)),
             }

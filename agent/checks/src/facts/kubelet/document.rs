@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::value;
 use crate::nesting;
 use crate::observed::Unobserved;
 
@@ -30,6 +31,8 @@ pub(crate) enum Node {
     Int(i64),
     Float(f64),
     Text(String),
+    /// A text of YAML that was a boolean in YAML 1.1, which the kubelet's parser knows: `yes`. In JSON it is a text like any other.
+    Word(bool, String),
     List(Vec<Node>),
     /// In the order of the document; no key twice.
     Map(Vec<(String, Node)>),
@@ -65,7 +68,7 @@ impl Node {
     /// The text of a member.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         match self.get(key) {
-            Some(Self::Text(text)) => Some(text),
+            Some(Self::Text(text) | Self::Word(_, text)) => Some(text),
             _ => None,
         }
     }
@@ -80,12 +83,13 @@ pub(crate) fn parse(text: &str) -> Result<Node, Malformed> {
         return Err(Malformed { line: None, problem: format!("is nested deeper than {MAX_DEPTH} brackets") });
     }
     let left = Cell::new(MAX_TREE);
+    let tree = |words| Tree { left: &left, words };
     if text.trim_start().starts_with('{') {
         let mut json = serde_json::Deserializer::from_str(text);
-        let tree = Tree(&left).deserialize(&mut json).and_then(|tree| json.end().map(|()| tree));
+        let tree = tree(false).deserialize(&mut json).and_then(|tree| json.end().map(|()| tree));
         return tree.map_err(|error| Malformed { line: Some(error.line()), problem: plain(&error.to_string()) });
     }
-    let tree = Tree(&left).deserialize(serde_yaml_ng::Deserializer::from_str(text));
+    let tree = tree(true).deserialize(serde_yaml_ng::Deserializer::from_str(text));
     tree.map_err(|error| Malformed {
         line: error.location().map(|place| place.line()),
         problem: plain(&error.to_string()),
@@ -98,7 +102,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Malformed> {
 /// If it is too large.
 pub(crate) fn of_json(json: &serde_json::Value) -> Result<Node, Malformed> {
     let left = Cell::new(MAX_TREE);
-    Tree(&left).deserialize(json).map_err(|error| Malformed { line: None, problem: error.to_string() })
+    Tree { left: &left, words: false }.deserialize(json).map_err(|error| Malformed { line: None, problem: error.to_string() })
 }
 
 /// A parser's message without the place, which is told apart, and no longer than a line.
@@ -109,12 +113,16 @@ fn plain(message: &str) -> String {
 
 /// Builds a tree while there is something left to spend.
 #[derive(Clone, Copy)]
-struct Tree<'a>(&'a Cell<usize>);
+struct Tree<'a> {
+    left: &'a Cell<usize>,
+    /// Whether there are booleans of YAML 1.1.
+    words: bool,
+}
 
 impl Tree<'_> {
     fn spend<E: Error>(self, text: usize) -> Result<(), E> {
-        let left = self.0.get().checked_sub(NODE + text).ok_or_else(|| E::custom("is too large as a tree"))?;
-        self.0.set(left);
+        let left = self.left.get().checked_sub(NODE + text).ok_or_else(|| E::custom("is too large as a tree"))?;
+        self.left.set(left);
         Ok(())
     }
 }
@@ -160,7 +168,12 @@ impl<'de> Visitor<'de> for Tree<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {
-        self.spend(text.len()).map(|()| Node::Text(text.to_owned()))
+        self.spend(text.len())?;
+        let word = if self.words { value::old_yaml_boolean(text) } else { None };
+        Ok(match word {
+            Some(yes) => Node::Word(yes, text.to_owned()),
+            None => Node::Text(text.to_owned()),
+        })
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
@@ -177,7 +190,7 @@ impl<'de> Visitor<'de> for Tree<'_> {
         let (mut members, mut keys) = (Vec::new(), HashSet::new());
         while let Some(key) = entries.next_key_seed(self)? {
             let key = match key {
-                Node::Text(text) => text,
+                Node::Text(text) | Node::Word(_, text) => text,
                 Node::Int(number) => number.to_string(),
                 Node::Bool(yes) => yes.to_string(),
                 _ => return Err(A::Error::custom("has a key that is no text")),
@@ -208,6 +221,15 @@ mod tests {
         let yaml = "a:\n  b: [1, x, true, null]\nc: 0s\n";
         assert_eq!(parse(json), parse(yaml));
         assert_eq!(parse(json).unwrap().text("c"), Some("0s"));
+    }
+
+    #[test]
+    fn booleans_of_yaml_1_1_are_texts_of_json() {
+        let of = |text| parse(text).unwrap().get("a").cloned();
+        assert_eq!(of("a: yes\n"), Some(Node::Word(true, "yes".to_owned())));
+        assert_eq!(of(r#"{"a": "yes"}"#), Some(Node::Text("yes".to_owned())));
+        assert_eq!(of_json(&serde_json::json!({"a": "no"})).unwrap().text("a"), Some("no"));
+        assert_eq!(parse("on: 1\n").unwrap().get("on"), Some(&Node::Int(1)));
     }
 
     #[test]

@@ -75,16 +75,13 @@ pub(crate) fn boolean(text: &str) -> Result<bool, &'static str> {
     }
 }
 
-/// The booleans of YAML 1.1, which the kubelet's parser knows and ours does not: `enabled: yes` opens a kubelet. Had it been
-/// quoted, the kubelet would have refused the file.
-///
-/// # Errors
-/// If it is none of them.
-pub(crate) fn old_yaml_boolean(text: &str) -> Result<bool, &'static str> {
+/// The booleans of YAML 1.1, which the kubelet's parser knows and ours does not: `enabled: yes` opens a kubelet. Our parser does not
+/// tell whether it was quoted; then the kubelet would have refused the file. `None` if it is none of them.
+pub(crate) fn old_yaml_boolean(text: &str) -> Option<bool> {
     match text {
-        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Ok(true),
-        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Ok(false),
-        _ => Err(NO_BOOL),
+        "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
     }
 }
 
@@ -277,8 +274,8 @@ mod tests {
     fn booleans_of_flags_and_of_yaml_are_not_the_same() {
         assert_eq!(boolean("T"), Ok(true));
         assert_eq!(boolean("yes"), Err(NO_BOOL));
-        assert_eq!(old_yaml_boolean("On"), Ok(true));
-        assert_eq!(old_yaml_boolean("true "), Err(NO_BOOL));
+        assert_eq!(old_yaml_boolean("On"), Some(true));
+        assert_eq!(old_yaml_boolean("true "), None);
     }
 
     proptest! {
@@ -289,7 +286,7 @@ mod tests {
                 quantity(&text).ok();
                 integer(&text).ok();
                 boolean(&text).ok();
-                old_yaml_boolean(&text).ok();
+                old_yaml_boolean(&text);
             }
         }
 

@@ -162,7 +162,7 @@ fn absolute(path: &str, value: Value, directory: Option<&Path>) -> Value {
 fn typed(kind: Kind, node: &Node) -> Result<Value, &'static str> {
     match (kind, node) {
         (Kind::Bool, Node::Bool(yes)) => Ok(Value::bool(*yes)),
-        (Kind::Bool, Node::Text(text)) => value::old_yaml_boolean(text).map(Value::bool),
+        (Kind::Bool, Node::Word(yes, _)) => Ok(Value::bool(*yes)),
         (Kind::Bool, _) => Err("is no boolean"),
         (Kind::Int, Node::Int(number)) => value::in_32_bits(*number).map(Value::int),
         (Kind::Long, Node::Int(number)) => Ok(Value::int(*number)),
@@ -173,7 +173,7 @@ fn typed(kind: Kind, node: &Node) -> Result<Value, &'static str> {
         (Kind::Float, Node::Float(number)) => Ok(Value::text(number.to_string())),
         (Kind::Float, Node::Int(number)) => Ok(Value::text(number.to_string())),
         (Kind::Float, _) => Err("is no number"),
-        (Kind::Text, Node::Text(text)) => Ok(Value::text(text.as_str())),
+        (Kind::Text, Node::Text(text) | Node::Word(_, text)) => Ok(Value::text(text.as_str())),
         (Kind::Text | Kind::Quantity, _) => Err("is no text"),
         (Kind::List, Node::List(list)) => list.iter().map(member).collect::<Result<_, _>>().map(Value::List),
         (Kind::List, _) => Err("is no list"),
@@ -184,7 +184,7 @@ fn typed(kind: Kind, node: &Node) -> Result<Value, &'static str> {
 
 fn member(node: &Node) -> Result<String, &'static str> {
     match node {
-        Node::Text(text) => Ok(text.clone()),
+        Node::Text(text) | Node::Word(_, text) => Ok(text.clone()),
         Node::Int(number) => Ok(number.to_string()),
         _ => Err("is a list with a member that is no text"),
     }

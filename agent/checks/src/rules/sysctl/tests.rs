@@ -65,6 +65,22 @@ fn a_parameter_that_the_kernel_does_not_have_is_what_the_policy_says() {
     fixture.fails(&with("fails"));
 }
 
+#[test]
+fn where_nobody_knows_whether_there_is_such_a_parameter_the_disk_does_not_decide() {
+    let with =
+        |absent: &str| format!("{{sysctl: {{key: net.ipv6.conf.all.accept_ra, value: {{is: 0}}, absent: {absent}}}}}");
+    // In another network namespace than the host's, and nothing on disk.
+    let fixture = Fixture::new();
+    fixture.dir("/proc/sys");
+    for absent in ["holds", "not-applicable"] {
+        fixture.unknown(&with(absent));
+    }
+    fixture.fails(&with("fails"));
+    fixture.file("/etc/sysctl.d/x.conf", "net.ipv6.conf.all.accept_ra = 1\n").unknown(&with("holds"));
+    // A dead host has nothing but its disk.
+    Fixture::dead().fails(&with("holds"));
+}
+
 /// `/proc/sys/net` has the values of whoever reads it (osquery/osquery#6056 asks for the host's).
 #[test]
 fn values_of_another_network_namespace_are_unknown() {

@@ -85,6 +85,21 @@ fn another_kind_of_document_is_refused() {
     }
 }
 
+/// A quoted `"yes"` is a string to the kubelet, which does not start with it.
+#[test]
+fn a_string_of_json_is_no_boolean() {
+    let json = |enabled: &str| {
+        let head = r#""apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration""#;
+        let text = format!(r#"{{{head}, "authentication": {{"anonymous": {{"enabled": {enabled}}}}}, "clusterDomain": "on"}}"#);
+        let mut written = Written::default();
+        written.lay(Path::new("/etc/k/config.json"), &parse(&text).unwrap()).map(|()| written)
+    };
+    for text in ["\"yes\"", "\"no\"", "\"true\"", "1"] {
+        assert_eq!(json(text).unwrap_err(), "authentication.anonymous.enabled: is no boolean", "{text}");
+    }
+    assert_eq!(json("false").unwrap().get("clusterDomain").unwrap().0, &Value::text("on"));
+}
+
 #[test]
 fn unknown_names_are_ignored_and_near_ones_only_in_the_file() {
     // The name that kube-bench's remedy gives `rotateCertificates`.

@@ -1,6 +1,7 @@
 //! What looking at a host costs: once, as a program that starts cold, and in the agent that goes on running.
 //!
-//! `cargo bench --workspace --bench checks`
+//! `cargo build --release --workspace --bins && cargo bench --workspace --bench checks`: Cargo does not build the program for a
+//! benchmark, and an old one would be measured.
 #![expect(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark starts programs and prints a table")]
 
 use std::io::Read as _;

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use crate::facts::{Facts, concerns};
+use crate::facts::Facts;
+use crate::host::Touched;
 use crate::policy::{Control, Policy};
 use crate::report::{Counts, Finding, PolicyReport, Report, Status};
 use crate::verdict::{Truth, Verdict};
@@ -24,16 +26,16 @@ pub struct Inputs {
     pub kubelet_version: Option<String>,
     /// The HTTP status with which the instance metadata service answered a request without a token.
     pub tokenless_imds: Option<Result<u16, String>>,
-    /// What the kernel says of its clock.
+    /// What is said of the clock by who keeps it in step.
     pub clock: Option<Result<ClockState, String>>,
 }
 
-/// What the kernel says of its clock (`adjtimex(2)`).
+/// What is said of the clock by who keeps it in step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockState {
-    /// Whether something keeps it in step (`STA_UNSYNC` is not set).
+    /// Whether it follows a source other than itself.
     pub synchronized: bool,
-    /// The estimated error, in microseconds (`maxerror` grows while nobody corrects).
+    /// How far off it can be at most, in microseconds; that grows while no source is heard of.
     pub max_error_us: i64,
 }
 
@@ -53,7 +55,7 @@ pub(crate) struct Evaluation {
 #[derive(Debug)]
 struct Look {
     finding: Finding,
-    touched: BTreeSet<PathBuf>,
+    touched: Arc<Touched>,
 }
 
 impl Evaluation {
@@ -66,7 +68,7 @@ impl Evaluation {
     pub(crate) fn refresh(&mut self, facts: &Facts<'_>, policies: &[Policy], changed: &BTreeSet<PathBuf>) {
         for (policy, looks) in policies.iter().zip(&mut self.looks) {
             for (control, look) in policy.controls.iter().zip(looks) {
-                if changed.iter().any(|path| concerns(&look.touched, path)) {
+                if look.touched.concerns(changed) {
                     *look = Look::at(facts, policy, control);
                 }
             }
@@ -88,6 +90,7 @@ impl Evaluation {
 impl Look {
     fn at(facts: &Facts<'_>, policy: &Policy, control: &Control) -> Self {
         let (finding, touched) = facts.host().touched_by(|| finding(facts, policy, control));
+        facts.host().share(touched.clone());
         Self { finding, touched }
     }
 }
@@ -143,3 +146,6 @@ fn judge(facts: &Facts<'_>, control: &Control) -> Option<Verdict> {
     }
     control.check.as_ref().map(|p| p.judge(facts))
 }
+
+#[cfg(test)]
+mod tests;

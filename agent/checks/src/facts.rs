@@ -17,10 +17,11 @@ pub(crate) mod units;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::evaluate::Inputs;
-use crate::host::Host;
+use crate::host::{Host, Touched};
 use crate::observed::Observed;
 
 pub(crate) use accounts::Accounts;
@@ -59,7 +60,7 @@ pub struct Facts<'a> {
 #[derive(Debug)]
 struct Fact<T> {
     value: OnceCell<Observed<T>>,
-    touched: RefCell<BTreeSet<PathBuf>>,
+    touched: RefCell<Arc<Touched>>,
 }
 
 impl<'a> Facts<'a> {
@@ -181,30 +182,20 @@ impl<T> Default for Fact<T> {
 impl<T> Fact<T> {
     /// The fact, gathered if this is the first time. Whoever asks while gathering another fact depends on this one's files too.
     fn get(&self, host: &Host, gather: impl FnOnce() -> Observed<T>) -> &Observed<T> {
-        let before = host.take_touched();
         let value = self.value.get_or_init(|| {
-            let value = gather();
-            self.touched.replace(host.take_touched());
+            let (value, touched) = host.touched_by(gather);
+            self.touched.replace(touched);
             value
         });
-        host.touch_all(before);
-        host.touch_all(self.touched.borrow().iter().cloned());
+        host.share(self.touched.borrow().clone());
         value
     }
 
     fn forget(&mut self, changed: &BTreeSet<PathBuf>) {
-        let touched = self.touched.get_mut();
-        if changed.iter().any(|path| concerns(touched, path)) {
+        if self.touched.get_mut().concerns(changed) {
             *self = Self::default();
         }
     }
-}
-
-/// Whether a path that changed matters to whoever asked for these: it is one of them, it is in a directory that is one of them,
-/// or one of them is below it.
-pub(crate) fn concerns(touched: &BTreeSet<PathBuf>, path: &Path) -> bool {
-    let below = || touched.range(path.to_owned()..).next().is_some_and(|one| one.starts_with(path));
-    below() || path.parent().is_some_and(|dir| touched.contains(dir))
 }
 
 #[cfg(test)]

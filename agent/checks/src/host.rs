@@ -1,16 +1,20 @@
 //! The host that is looked at: its files, the phase it is in, and what was touched on the way.
 
+mod touched;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use safeguard_host::{Attributes, Entry, HostError, HostRoot};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::observed::{Cause, Observed, Unobserved};
+pub(crate) use touched::{Touched, concerns};
 
 /// Most bytes of a file that a person wrote. Configuration is small; what is larger is not understood but refused.
 pub(crate) const MAX_CONFIG: u64 = 1 << 20;
@@ -53,7 +57,7 @@ impl Phase {
 pub struct Host {
     root: HostRoot,
     phase: Phase,
-    touched: RefCell<BTreeSet<PathBuf>>,
+    touched: RefCell<Touched>,
 }
 
 impl Host {
@@ -195,28 +199,25 @@ impl Host {
     /// What was asked for since the last call, as paths of the host; what the kernel makes up (`/proc`, `/sys`) is left out.
     #[must_use]
     pub fn take_touched(&self) -> BTreeSet<PathBuf> {
-        self.touched.take()
+        self.touched.take().into_paths()
     }
 
-    /// What `look` gives, and what it asked for on the way.
-    pub(crate) fn touched_by<T>(&self, look: impl FnOnce() -> T) -> (T, BTreeSet<PathBuf>) {
-        let before = self.take_touched();
+    /// What `look` gives, and what it asked for on the way. That is remembered only if it is [shared](Self::share).
+    pub(crate) fn touched_by<T>(&self, look: impl FnOnce() -> T) -> (T, Arc<Touched>) {
+        let before = self.touched.take();
         let seen = look();
-        let touched = self.take_touched();
-        self.touch_all(before);
-        self.touch_all(touched.iter().cloned());
-        (seen, touched)
+        (seen, Arc::new(self.touched.replace(before)))
     }
 
-    /// Remembers that these were asked for.
-    pub(crate) fn touch_all(&self, paths: impl IntoIterator<Item = PathBuf>) {
-        self.touched.borrow_mut().extend(paths);
+    /// Remembers that all of this was asked for.
+    pub(crate) fn share(&self, touched: Arc<Touched>) {
+        self.touched.borrow_mut().share(touched);
     }
 
     fn touch(&self, path: &Path) {
         // What the kernel makes up as it is read tells nobody when it changes.
         if !path.starts_with("/proc") && !path.starts_with("/sys") {
-            self.touched.borrow_mut().insert(path.to_owned());
+            self.touched.borrow_mut().add(path);
         }
     }
 }

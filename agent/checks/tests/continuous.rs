@@ -135,6 +135,41 @@ async fn what_changes_on_disk_shows_within_five_seconds() {
     assert_eq!(drift, [("mine/A-3".to_owned(), Some(Status::Fail), Some(Status::Pass))], "a file that is gone");
 }
 
+/// Two directories at once: the second is there before the first can be watched.
+#[tokio::test]
+async fn what_is_in_a_directory_that_came_with_others_is_seen() {
+    let node = Node::new();
+    let mut room = node.start(LONG);
+    room.next().await;
+    fs::create_dir_all(node.files.path().join("opt/later")).unwrap();
+    assert_eq!(room.next().await.because, Occasion::Change);
+    node.write("opt/later/new.conf", "");
+    assert_eq!(room.drift().await, [("mine/A-2".to_owned(), Some(Status::Fail), Some(Status::Pass))]);
+}
+
+/// A directory of the same name is another one, and nobody watches it yet.
+#[tokio::test]
+async fn a_directory_that_was_replaced_is_still_watched() {
+    let node = Node::new();
+    let mut room = node.start(LONG);
+    room.next().await;
+    let dir = node.files.path().join("etc/sysctl.d");
+    for replaced in [true, false] {
+        if replaced {
+            fs::remove_dir_all(&dir).unwrap();
+        } else {
+            fs::rename(&dir, node.files.path().join("etc/old")).unwrap();
+        }
+        node.write("etc/sysctl.d/10-node.conf", "kernel.panic = 10\n");
+        assert_eq!(room.next().await.because, Occasion::Change);
+        node.write("etc/sysctl.d/99-last.conf", "kernel.panic = 0\n");
+        assert_eq!(room.drift().await, [("mine/A-3".to_owned(), Some(Status::Pass), Some(Status::Fail))]);
+        fs::remove_file(dir.join("99-last.conf")).unwrap();
+        assert_eq!(room.drift().await, [("mine/A-3".to_owned(), Some(Status::Fail), Some(Status::Pass))]);
+        room.latest.borrow_and_update();
+    }
+}
+
 #[tokio::test]
 async fn a_burst_of_changes_is_looked_at_once() {
     let node = Node::new();

@@ -1,12 +1,13 @@
 //! News from inotify: which of the files that facts came from may be others now.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use notify::{Config, EventKindMask, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::facts::concerns;
+use crate::host::concerns;
 
 /// Most directories that are watched: the kernel's memory for watches is everybody's.
 const MAX_DIRS: usize = 2_000;
@@ -63,9 +64,21 @@ impl Watch {
         if !concerns(&self.touched, &path) {
             return None;
         }
-        // What was not there may be a directory now.
-        self.watch_nearest(&path.clone());
+        self.watch_again(&path);
         Some(path)
+    }
+
+    /// What was not there may be a directory now, or another one than before: whatever watched it and what is in it is gone. More may
+    /// be in it than was announced before it is watched.
+    fn watch_again(&mut self, path: &Path) {
+        let seen = self.root.join(path.strip_prefix("/").unwrap_or(path));
+        self.watched.retain(|dir| !dir.starts_with(&seen));
+        self.watch_nearest(path);
+        let below = self.touched.range::<Path, _>((Bound::Included(path), Bound::Unbounded));
+        let below: Vec<PathBuf> = below.take_while(|one| one.starts_with(path)).cloned().collect();
+        for one in below {
+            self.watch_nearest(&one);
+        }
     }
 
     /// Watches the directory, or the nearest one above that exists.

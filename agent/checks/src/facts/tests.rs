@@ -1,18 +1,6 @@
 use super::*;
 use crate::fixture::Fixture;
 
-#[test]
-fn a_change_concerns_the_file_its_directory_and_what_is_below_it_and_nothing_beside() {
-    let touched: BTreeSet<PathBuf> =
-        ["/etc/audit/rules.d", "/etc/passwd", "/var/lib/rpm/rpmdb.sqlite"].map(PathBuf::from).into();
-    for path in ["/etc/passwd", "/etc/audit/rules.d/10.rules", "/etc/audit", "/var/lib/rpm", "/etc"] {
-        assert!(concerns(&touched, Path::new(path)), "{path}");
-    }
-    for path in ["/etc/passwd-", "/etc/audit-old", "/etc/audit/audit.rules", "/var/lib/dpkg", "/usr"] {
-        assert!(!concerns(&touched, Path::new(path)), "{path}");
-    }
-}
-
 /// The directory was not there when the fact was gathered.
 #[test]
 fn a_fact_is_gathered_again_when_a_directory_appears_that_it_was_looked_for_in() {

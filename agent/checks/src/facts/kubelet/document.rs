@@ -102,7 +102,9 @@ pub(crate) fn parse(text: &str) -> Result<Node, Malformed> {
 /// If it is too large.
 pub(crate) fn of_json(json: &serde_json::Value) -> Result<Node, Malformed> {
     let left = Cell::new(MAX_TREE);
-    Tree { left: &left, words: false }.deserialize(json).map_err(|error| Malformed { line: None, problem: error.to_string() })
+    Tree { left: &left, words: false }
+        .deserialize(json)
+        .map_err(|error| Malformed { line: None, problem: error.to_string() })
 }
 
 /// A parser's message without the place, which is told apart, and no longer than a line.

@@ -90,7 +90,9 @@ fn another_kind_of_document_is_refused() {
 fn a_string_of_json_is_no_boolean() {
     let json = |enabled: &str| {
         let head = r#""apiVersion": "kubelet.config.k8s.io/v1beta1", "kind": "KubeletConfiguration""#;
-        let text = format!(r#"{{{head}, "authentication": {{"anonymous": {{"enabled": {enabled}}}}}, "clusterDomain": "on"}}"#);
+        let text = format!(
+            r#"{{{head}, "authentication": {{"anonymous": {{"enabled": {enabled}}}}}, "clusterDomain": "on"}}"#
+        );
         let mut written = Written::default();
         written.lay(Path::new("/etc/k/config.json"), &parse(&text).unwrap()).map(|()| written)
     };

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use safeguard_daemon::admin::{BoxFuture, Handler, Method, Response};
 use safeguard_daemon::shutdown::Shutdown;
 use safeguard_pods::Reader;
+use serde::Serialize;
 
 use crate::answer::Stages;
 use crate::connections::Connections;
 use crate::explain::{Asked, explain};
-use crate::metrics::{Shown, encode};
-use crate::standing::Standing;
+use crate::metrics::{Outcome, Shown, encode};
+use crate::standing::{Readiness, Standing};
 
 /// Prometheus text format (Prometheus documentation, "Exposition formats").
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -26,16 +27,38 @@ pub(crate) struct Inside {
     pub(crate) retire: Shutdown,
 }
 
+/// What the compliance heartbeat says of the proxy.
+#[derive(Debug, Serialize)]
+struct Posture {
+    #[serde(flatten)]
+    readiness: Readiness,
+    /// Requests for roles that were refused, since the start.
+    refusals: u64,
+    /// Pods on the host's network, which cannot be told from the node.
+    host_network_pods: usize,
+}
+
 impl Inside {
+    fn host_network_pods(&self) -> usize {
+        self.pods.pods().iter().filter(|pod| pod.host_network && !pod.is_finished()).count()
+    }
+
+    fn posture(&self) -> Posture {
+        Posture {
+            readiness: self.standing.readiness(),
+            refusals: self.stages.tally.of(Outcome::Refused),
+            host_network_pods: self.host_network_pods(),
+        }
+    }
+
     fn metrics(&self) -> Response {
         let readiness = self.standing.readiness();
-        let pods = self.pods.pods();
         let text = encode(&Shown {
             tally: &self.stages.tally,
             connections: self.connections.counts(),
             sessions: self.stages.sessions.counts(),
-            pods: pods.len(),
-            host_network_pods: pods.iter().filter(|pod| pod.host_network && !pod.is_finished()).count(),
+            pods: self.pods.pods().len(),
+            host_network_pods: self.host_network_pods(),
             watch_silent_seconds: Some(readiness.watch_silent_seconds),
             ready: readiness.ready,
             redirect_ok: readiness.redirect_ok,
@@ -77,6 +100,7 @@ impl Handler for Admin {
                 let readiness = inside.standing.readiness();
                 json(if readiness.ready { 200 } else { 503 }, &readiness)
             }
+            "/v1/posture" => json(200, &inside.posture()),
             "/metrics" => inside.metrics(),
             _ => Response::not_found(path),
         };

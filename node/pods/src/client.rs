@@ -26,11 +26,18 @@ const READ_BUFFER: usize = 64 * 1024;
 /// A dead peer is found in about half a minute also where no answer is due.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// The first API group, which has no name.
+pub(crate) const CORE: &str = "api/v1";
+
 /// A question to the API server.
 #[derive(Debug)]
 pub(crate) struct Question {
     pub(crate) verb: &'static str,
+    /// Group and version, and the namespace if there is one: what stands before the resource in the path.
+    pub(crate) group: &'static str,
     pub(crate) resource: &'static str,
+    /// One object of it. Holds nothing that a path would understand otherwise.
+    pub(crate) name: Option<String>,
     /// Behind the `?`.
     pub(crate) query: String,
 }
@@ -87,7 +94,9 @@ impl Client {
             .map_err(|_| Trouble::Token(crate::TokenError::Unusable))?;
         bearer.set_sensitive(true);
         let unreachable = |reason: String| Trouble::Unreachable { server: self.server.base.clone(), reason };
-        let request = Request::get(format!("{}/api/v1/{}?{}", self.server.base, question.resource, question.query))
+        let name = question.name.as_ref().map(|name| format!("/{name}")).unwrap_or_default();
+        let (base, Question { group, resource, query, .. }) = (&self.server.base, question);
+        let request = Request::get(format!("{base}/{group}/{resource}{name}?{query}"))
             .header(ACCEPT, "application/json")
             .header(USER_AGENT, self.server.user_agent.clone())
             .header(AUTHORIZATION, bearer)

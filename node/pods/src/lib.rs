@@ -21,6 +21,7 @@ mod list;
 mod minted;
 mod object;
 mod server;
+mod standing;
 mod token;
 mod trouble;
 mod watch;
@@ -33,6 +34,7 @@ pub use limits::{MAX_ANNOTATION_BYTES, MAX_PREFIXED};
 pub use minted::{Minted, MintedToken};
 pub use object::{TOO_LONG, Wanted};
 pub use server::{ApiServer, ApiServerError, Deadlines};
+pub use standing::{Standing, StandingError, standing};
 pub use token::{FileToken, FixedToken, Token, TokenError, TokenFuture, TokenSource};
 pub use watch::watch;
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// A node names its images, of which the kubelet reports at most 50 with their names: some ten KiB. Beyond this it is not read.
+pub(crate) const MAX_NODE_BYTES: usize = 1024 * 1024;
+
 /// The longest value of an annotation that is kept. All annotations of an object together have 256 KiB
 /// (k8s.io/apimachinery, `TotalAnnotationSizeLimitB`); a role's ARN has at most 2,048 characters (IAM API, `RoleArn`).
 pub const MAX_ANNOTATION_BYTES: usize = 16 * 1024;

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::{Answer, Api, Question};
+use crate::client::{Answer, Api, CORE, Question};
 use crate::index::{Indexed, Sink, Version};
 use crate::limits::{MAX_OBJECT_BYTES, PAGE};
 use crate::object::{Found, Scope};
@@ -110,7 +110,7 @@ fn question<T: Indexed>(scope: &Scope, at: At<'_>, next: Option<&str>) -> Questi
         }
         (None, At::MostRecent) => {}
     }
-    Question { verb: "list", resource: T::RESOURCE, query: query.finish() }
+    Question { verb: "list", group: CORE, resource: T::RESOURCE, name: None, query: query.finish() }
 }
 
 /// One page: each object goes to `each`, `None` for one that is too large.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::backoff::Backoff;
-use crate::client::{Answer, Api, Client, Question};
+use crate::client::{Answer, Api, CORE, Client, Question};
 use crate::health::FeedState;
 use crate::index::{Indexed, Sink, Writer};
 use crate::limits::{LIST_CALM, MAX_OBJECT_BYTES, WATCH_SPACING};
@@ -183,7 +183,7 @@ impl<'a, T: Indexed, A: Api> Follow<'a, T, A> {
             .append_pair("allowWatchBookmarks", "true")
             .append_pair("resourceVersion", &self.known)
             .append_pair("timeoutSeconds", &seconds.to_string());
-        Question { verb: "watch", resource: T::RESOURCE, query: query.finish() }
+        Question { verb: "watch", group: CORE, resource: T::RESOURCE, name: None, query: query.finish() }
     }
 
     fn works(&mut self) {

@@ -44,6 +44,12 @@ async fn readiness_falls_while_kubernetes_is_silent_and_pods_that_are_known_are_
     assert!(becomes(&node, 503).await.iter().any(|why| why.contains("redirect")), "nobody has checked it yet");
     assert!(node.run(&["redirect", "check"]).status.success());
     assert!(becomes(&node, 200).await.is_empty());
+    let (_, posture) = get_unix(&node.dir().join("proxy.sock"), "/v1/posture", SOON).await.unwrap();
+    let posture: Value = serde_json::from_slice(&posture).unwrap();
+    assert_eq!(
+        (&posture["redirect_ok"], &posture["refusals"], &posture["host_network_pods"]),
+        (&true.into(), &0.into(), &0.into())
+    );
 
     node.api.stall_watches(true);
     let reasons = becomes(&node, 503).await;

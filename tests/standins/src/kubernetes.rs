@@ -248,6 +248,11 @@ impl Kubernetes {
         self.core.put(Resource::Nodes, node.into());
     }
 
+    /// Makes a lease, or replaces it. The kubelet's are in the namespace `kube-node-lease`.
+    pub fn put_lease(&self, lease: impl Into<Value>) {
+        self.core.put(Resource::Leases, lease.into());
+    }
+
     /// Deletes a node, but not what is on it; true when it existed.
     pub fn delete_node(&self, name: &str) -> bool {
         self.core.delete(&(Resource::Nodes, String::new(), name.to_owned()))

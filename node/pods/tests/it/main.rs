@@ -8,4 +8,5 @@ mod lists;
 mod outages;
 mod rig;
 mod script;
+mod standing;
 mod watches;

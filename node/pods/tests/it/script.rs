@@ -24,6 +24,7 @@ use tokio_rustls::TlsAcceptor;
 /// A request.
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
+    pub(crate) path: String,
     pub(crate) resource: String,
     pub(crate) watches: bool,
     pub(crate) query: BTreeMap<String, String>,
@@ -177,7 +178,9 @@ async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, sta
 
 fn answer(request: &Request<Incoming>, state: &State) -> Response<Steps> {
     let header = |name: &str| request.headers().get(name).map(|v| v.to_str().unwrap().to_owned()).unwrap_or_default();
-    let resource = request.uri().path().strip_prefix("/api/v1/").unwrap().to_owned();
+    let path = request.uri().path().to_owned();
+    // Of another group, all of it.
+    let resource = path.strip_prefix("/api/v1/").unwrap_or(&path).to_owned();
     let query: HashMap<String, String> =
         form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect();
     let watches = query.get("watch").is_some_and(|watch| watch == "true");
@@ -186,7 +189,8 @@ fn answer(request: &Request<Incoming>, state: &State) -> Response<Steps> {
         let nth = log.iter().filter(|asked| asked.resource == resource && asked.watches == watches).count();
         let bearer = header("authorization").strip_prefix("Bearer ").unwrap().to_owned();
         let query = query.into_iter().collect();
-        let asked = Asked { resource, watches, query, bearer, agent: header("user-agent"), nth, at: Instant::now() };
+        let asked =
+            Asked { path, resource, watches, query, bearer, agent: header("user-agent"), nth, at: Instant::now() };
         log.push(asked.clone());
         asked
     };

@@ -137,6 +137,8 @@ impl Core {
             let own = match resource {
                 Resource::Pods => object.as_ref().is_some_and(|object| object["spec"]["nodeName"] == **node),
                 Resource::Nodes => name == node,
+                // Its own lease, which has its name.
+                Resource::Leases => name == node && target.namespace.as_deref() == Some("kube-node-lease"),
                 Resource::Namespaces => true,
             };
             if !own {

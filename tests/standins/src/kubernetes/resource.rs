@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-/// A resource of the API group "".
+/// A resource of the API group "" or, where it says so, of another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Resource {
     /// `pods`
@@ -11,6 +11,8 @@ pub enum Resource {
     Namespaces,
     /// `nodes`
     Nodes,
+    /// `leases` of `coordination.k8s.io`
+    Leases,
 }
 
 impl Resource {
@@ -21,6 +23,7 @@ impl Resource {
             Resource::Pods => "pods",
             Resource::Namespaces => "namespaces",
             Resource::Nodes => "nodes",
+            Resource::Leases => "leases",
         }
     }
 
@@ -29,6 +32,7 @@ impl Resource {
             Resource::Pods => "Pod",
             Resource::Namespaces => "Namespace",
             Resource::Nodes => "Node",
+            Resource::Leases => "Lease",
         }
     }
 }
@@ -84,6 +88,12 @@ pub(super) fn target(path: &str) -> Target {
         ["", "api", "v1", "namespaces", namespace, "pods", name] if !name.is_empty() => {
             of(Resource::Pods, Some(namespace), Some(name))
         }
+        ["", "apis", "coordination.k8s.io", "v1", "namespaces", namespace, "leases"] => {
+            of(Resource::Leases, Some(namespace), None)
+        }
+        ["", "apis", "coordination.k8s.io", "v1", "namespaces", namespace, "leases", name] if !name.is_empty() => {
+            of(Resource::Leases, Some(namespace), Some(name))
+        }
         _ => Target::default(),
     }
 }
@@ -118,6 +128,7 @@ fn fields(resource: Resource) -> &'static [&'static str] {
         ],
         Resource::Namespaces => &["metadata.name", "status.phase"],
         Resource::Nodes => &["metadata.name", "spec.unschedulable"],
+        Resource::Leases => &["metadata.name", "metadata.namespace"],
     }
 }
 

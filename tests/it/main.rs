@@ -7,6 +7,8 @@
 
 mod checks;
 mod containerd;
+mod expected;
+mod explorer;
 mod fabric;
 mod hygiene;
 mod journald;

@@ -27,6 +27,10 @@ pub(crate) enum Part {
     AwsCli,
     /// Node with AWS's clients for JavaScript.
     Node,
+    /// Chromium, and what drives it.
+    Chromium,
+    /// Schemathesis in the Python environment.
+    Schemathesis,
     /// curl.
     Curl,
     /// Network namespaces of one's own, iproute2 and nftables.
@@ -76,6 +80,13 @@ impl Part {
                     on_path("node") && node_modules().is_some_and(|dir| dir.join("node_modules/@aws-sdk").exists());
                 (!here).then_some("it needs the packages nodejs and npm, and the modules that tests/run installs")
             }
+            Self::Chromium => {
+                let driver = node_modules().is_some_and(|dir| dir.join("node_modules/playwright-core").exists());
+                let here = on_path("chromium") && on_path("node") && driver;
+                (!here).then_some("it needs the packages chromium and nodejs, and the modules that tests/run installs")
+            }
+            Self::Schemathesis => (!venv_program("schemathesis").is_ok_and(|program| program.exists()))
+                .then_some("it needs the Python environment that tests/run makes"),
             Self::Curl => (!on_path("curl")).then_some("it needs the package curl"),
             Self::Network | Self::Iptables | Self::BridgeNetfilter => {
                 let lacks = |program: &&str| !on_path(program) && !Path::new("/usr/sbin").join(program).exists();

@@ -9,12 +9,15 @@
 //! interface.
 //!
 //! The host checks: what they say of the machine that the demo runs on.
+//!
+//! The safeguard: its page, on a fleet that is simulated and says so.
 
 mod agent;
 mod checks;
 mod host;
 mod pods;
 mod proxy;
+mod safeguard;
 mod screen;
 mod summary;
 mod table;
@@ -33,6 +36,7 @@ use agent::RunningAgent;
 use host::HostLogs;
 use pods::Pods;
 use proxy::RunningProxy;
+use safeguard::RunningSafeguard;
 use screen::Screen;
 use summary::Summary;
 use table::Table;
@@ -74,11 +78,12 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     let host = HostLogs::new(&node).context("start the audit log and the journal")?;
     let agent = RunningAgent::start(&node, &service).await.context("start the agent")?;
     let proxy = RunningProxy::start(NODE).await.context("start the proxy")?;
+    let safeguard = RunningSafeguard::start().await.context("start the safeguard")?;
     let mut screen = Screen::new();
     for line in introduction(&service, &node, &agent, options).into_iter().chain(about_proxy(&proxy)) {
         screen.say(&line)?;
     }
-    for line in checks::of_this_machine(screen.paint())? {
+    for line in checks::of_this_machine(screen.paint())?.into_iter().chain(safeguard.lines(screen.paint())) {
         screen.say(&line)?;
     }
 
@@ -130,6 +135,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     for line in keys.lines(paint) {
         screen.say(&line)?;
     }
+    safeguard.end().await;
     Ok(summary.is_good() && keys.is_good())
 }
 

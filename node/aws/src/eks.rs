@@ -17,6 +17,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::time::timeout;
 
+use crate::sts_host::sts_host;
+
 /// What every such token begins with (token.go, `v1Prefix`).
 const PREFIX: &str = "k8s-aws-v1.";
 /// The signed header that ties a token to one cluster (token.go, `clusterIDHeader`).
@@ -103,11 +105,7 @@ fn mint(credentials: &Credentials, region: &str, cluster: &str, now: SystemTime)
     if !(1..=100).contains(&cluster.len()) || !cluster.bytes().all(letter) {
         return Err(EksTokenError::Cluster { cluster: cluster.to_owned() });
     }
-    let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if !(1..=63).contains(&region.len()) || !region.bytes().all(lower) {
-        return Err(EksTokenError::Region { region: region.to_owned() });
-    }
-    let host = format!("sts.{region}.{}", dns_suffix(region));
+    let host = sts_host(region).ok_or_else(|| EksTokenError::Region { region: region.to_owned() })?;
     let url = presigned(credentials, region, &host, cluster, now)
         .map_err(|error| EksTokenError::Signing(error.to_string()))?;
     let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(url));
@@ -146,19 +144,6 @@ fn presigned(
     let mut signed = http::Request::get(url).body(())?;
     instructions.apply_to_request_http1x(&mut signed);
     Ok(signed.uri().to_string())
-}
-
-/// The domain of a region's partition (botocore, `partitions.json`).
-fn dns_suffix(region: &str) -> &'static str {
-    const SUFFIXES: [(&str, &str); 6] = [
-        ("cn-", "amazonaws.com.cn"),
-        ("us-iso-", "c2s.ic.gov"),
-        ("us-isob-", "sc2s.sgov.gov"),
-        ("us-isof-", "csp.hci.ic.gov"),
-        ("eu-isoe-", "cloud.adc-e.uk"),
-        ("eusc-", "amazonaws.eu"),
-    ];
-    SUFFIXES.iter().find(|(start, _)| region.starts_with(start)).map_or("amazonaws.com", |(_, suffix)| suffix)
 }
 
 #[cfg(test)]

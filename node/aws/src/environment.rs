@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::http::Proxies;
-use crate::{Credentials, Identity, IdentityError, Wanted, identity};
+use crate::{Credentials, Identity, IdentityError, IdentityTexts, Wanted, identity, identity_proof};
 
 /// The variables that mean something to programs of ours. Those that the AWS SDK reads by itself (credentials, profiles, FIPS
 /// and dual-stack endpoints) are not among them.
@@ -119,6 +119,18 @@ impl Environment {
             return Err(IdentityError::Off);
         }
         identity(endpoint, wanted).await
+    }
+
+    /// Asks the metadata service at `endpoint` for the instance identity document and its signature, unless
+    /// `AWS_EC2_METADATA_DISABLED` forbids it.
+    ///
+    /// # Errors
+    /// Those of [`identity_proof()`], and [`IdentityError::Off`].
+    pub async fn identity_proof(&self, endpoint: Option<&str>) -> Result<IdentityTexts, IdentityError> {
+        if self.is_true("AWS_EC2_METADATA_DISABLED") {
+            return Err(IdentityError::Off);
+        }
+        identity_proof(endpoint).await
     }
 }
 

@@ -13,10 +13,10 @@ use crate::sdk::imds_client;
 
 /// For everything that is asked, retries included. A metadata service that is there answers in milliseconds; one that
 /// is not must not hold a start up for long.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The instance identity document (EC2 User Guide, "Instance identity documents").
-const DOCUMENT: &str = "/latest/dynamic/instance-identity/document";
+pub(crate) const DOCUMENT: &str = "/latest/dynamic/instance-identity/document";
 /// The private DNS name (EC2 User Guide, "Instance metadata categories").
 const LOCAL_HOSTNAME: &str = "/latest/meta-data/local-hostname";
 /// The names of the instance's tags, one a line, where the launch template allows them (EC2 User Guide, "View tags for
@@ -96,11 +96,14 @@ pub enum IdentityError {
 /// # Errors
 /// [`IdentityError`]; tags and host name that are not there are no error.
 pub async fn identity(endpoint: Option<&str>, wanted: Wanted<'_>) -> Result<Identity, IdentityError> {
-    // Neither proxies nor authorities: the metadata service is plain HTTP on this machine's link.
-    let http = http_client(&HttpOptions::default())?;
-    let provider = ProviderConfig::without_region().with_http_client(http);
-    let client = imds_client(endpoint, &provider)?;
+    let client = plain_client(endpoint)?;
     timeout(DEADLINE, ask(&client, wanted)).await.unwrap_or(Err(IdentityError::Deadline))
+}
+
+/// Neither proxies nor authorities: the metadata service is plain HTTP on this machine's link.
+pub(crate) fn plain_client(endpoint: Option<&str>) -> Result<imds::Client, IdentityError> {
+    let http = http_client(&HttpOptions::default())?;
+    imds_client(endpoint, &ProviderConfig::without_region().with_http_client(http))
 }
 
 #[derive(Deserialize)]
@@ -175,7 +178,7 @@ fn escaped(name: &str) -> String {
     path
 }
 
-async fn get(client: &imds::Client, path: &str) -> Result<String, IdentityError> {
+pub(crate) async fn get(client: &imds::Client, path: &str) -> Result<String, IdentityError> {
     use imds::client::error::ImdsError;
     let refused = |reason: String| IdentityError::Refused { path: path.to_owned(), reason };
     match client.get(path).await {
@@ -188,4 +191,4 @@ async fn get(client: &imds::Client, path: &str) -> Result<String, IdentityError>
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -103,11 +103,11 @@ fn in_the_sandbox_of_its_unit_it_says_what_it_says_outside() {
     // The same sandbox, for one look.
     let once = "[Service]\nType=oneshot\nRestart=no\nWatchdogSec=0\nExecStart=\nExecStart=/usr/bin/safeguard-agent check \
                 --root /proc/1/root --format json --node node-1 --no-eks-exceptions --fail-on none\n\
-                StandardOutput=file:/root/inside.json\nStandardError=journal\n";
+                StandardOutput=file:/srv/inside.json\nStandardError=journal\n";
     fs::create_dir(root.join("etc/systemd/system/safeguard-agent.service.d")).unwrap();
     fs::write(root.join("etc/systemd/system/safeguard-agent.service.d/once.conf"), once).unwrap();
     systemctl(&node, "start");
-    let inside: Report = serde_json::from_slice(&fs::read(root.join("root/inside.json")).unwrap()).unwrap();
+    let inside: Report = serde_json::from_slice(&fs::read(root.join("srv/inside.json")).unwrap()).unwrap();
     let outside = node.inside("");
     let (inside, outside) = (findings(&inside), findings(&outside));
     assert!(inside.keys().eq(outside.keys()));

@@ -33,7 +33,7 @@ pub use request::{Request, Shown};
 pub use role::NodeRole;
 pub use tokens::MAX_TTL_SECONDS;
 
-use crate::{Account, Clock, Listen, Troubles, locked, serve::Door};
+use crate::{Account, Clock, IdentityCa, Listen, Troubles, locked, serve::Door};
 use state::State;
 
 /// Whether requests need a token.
@@ -75,6 +75,8 @@ pub struct ImdsOptions {
     pub extended: bool,
     /// What it tells of its instance.
     pub instance: Instance,
+    /// Signs the identity document. Default none: the signature is then one in its shape alone.
+    pub identity_ca: Option<Arc<IdentityCa>>,
     /// The node's role. Default `node` in the account.
     pub role: Option<NodeRole>,
     /// Requests that are kept; beyond, only sensitive ones are. Default 100,000.
@@ -93,6 +95,7 @@ impl ImdsOptions {
             keep_alive: false,
             extended: true,
             instance: Instance::default(),
+            identity_ca: None,
             role: Some(NodeRole::new(account.id(), "node")),
             max_requests: 100_000,
             account,

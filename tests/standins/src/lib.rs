@@ -13,6 +13,7 @@ mod body;
 mod clock;
 pub mod cloudwatch;
 mod dates;
+pub mod identity_ca;
 pub mod imds;
 pub mod journald;
 pub mod kubernetes;
@@ -31,6 +32,7 @@ pub use cloudwatch::{
     CloudWatch, Counts, EventRef, Fault, Faults, GroupInfo, Op, OpCounts, Options, RejectIndexes, Rejections,
     RequestView, StoredEvent, StreamInfo,
 };
+pub use identity_ca::IdentityCa;
 pub use imds::{Imds, ImdsOptions};
 pub use journald::{Journald, Shape};
 pub use kubernetes::{Kubernetes, KubernetesOptions};

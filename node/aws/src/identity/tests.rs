@@ -15,7 +15,7 @@ const IDENTITY: &str = r#"{"accountId":"123456789012","architecture":"x86_64","a
     "region":"eu-central-1","version":"2017-09-30"}"#;
 
 /// Answers version 2 alone: a token is fetched with PUT and shown with every GET.
-async fn service(answer: fn(&str) -> (u16, &'static str)) -> String {
+pub(crate) async fn service(answer: fn(&str) -> (u16, &'static str)) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {

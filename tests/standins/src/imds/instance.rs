@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::tree::Tree;
-use crate::dates;
+use crate::{IdentityCa, dates};
 
 /// The instance. [`Instance::default`] is a worker node in `us-east-1`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Instance {
         }
     }
 
-    pub(super) fn tree(&self, account: &str, started_ms: i64) -> Tree {
+    pub(super) fn tree(&self, account: &str, started_ms: i64, ca: Option<&IdentityCa>) -> Tree {
         let mut tree = Tree::default();
         self.describe(&mut tree);
         self.describe_network(&mut tree, account);
@@ -75,12 +75,16 @@ impl Instance {
             tree.set("user-data", user_data);
         }
         let identity = "dynamic/instance-identity";
-        tree.set(&format!("{identity}/document"), self.document(account, started_ms));
-        // Nobody here verifies these; only their place and their shape are right.
+        let document = self.document(account, started_ms);
+        // Where nobody signs, only the place and the shape of these are right.
         for signature in ["pkcs7", "rsa2048", "signature"] {
             let line = base64_simd::STANDARD.encode_to_string(format!("{signature} of {}", self.instance_id).repeat(2));
             tree.set(&format!("{identity}/{signature}"), format!("{line}\n{line}\n"));
         }
+        if let Some(ca) = ca {
+            tree.set(&format!("{identity}/rsa2048"), ca.rsa2048(&document));
+        }
+        tree.set(&format!("{identity}/document"), document);
         tree
     }
 

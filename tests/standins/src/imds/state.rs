@@ -42,7 +42,7 @@ impl State {
             http_tokens: options.http_tokens,
             extended: options.extended,
             tokens: Tokens::default(),
-            tree: options.instance.tree(account, started_ms),
+            tree: options.instance.tree(account, started_ms, options.identity_ca.as_deref()),
             role: None,
             own: Held::new(own),
             failure: None,

@@ -1,0 +1,257 @@
+//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS]`.
+//!
+//! The server runs in a process of its own; its CPU is what the kernel counted for that process. Each of so many nodes beats once a
+//! second over one of 64 connections that are kept. Everything is real but the proofs of the enrolments: signatures are verified,
+//! replies are signed, and nothing is acknowledged before it is on disk. No TLS, and no log.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a program to measure with"
+)]
+
+use std::io::BufRead as _;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use safeguard_protocol::{
+    Assessment, Beat, Challenge, Counts, Digest, Enrolment, Envelope, Exceptions, IdentityProof, Kind, Logs,
+    Membership, Policy, Program, Proofs, PublicKey, RoleMapping, SigningKey, Spool, Statement,
+};
+use tokio::time::Instant;
+
+const ROLE: &str = "SAFEGUARD_BENCH_SERVE_IN";
+const CONNECTIONS: usize = 64;
+
+#[tokio::main]
+async fn main() {
+    if let Ok(dir) = std::env::var(ROLE) {
+        return serve(dir).await;
+    }
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let nodes: usize = words.next().map_or(2_000, |word| word.parse().unwrap());
+    let seconds: u64 = words.next().map_or(15, |word| word.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let mut child =
+        Command::new(std::env::current_exe().unwrap()).env(ROLE, dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let (address, key) = line.trim().split_once(' ').unwrap();
+    let (address, key): (String, PublicKey) = (address.to_owned(), key.parse().unwrap());
+    let pid = child.id();
+
+    eprintln!("{nodes} nodes enrol ...");
+    let mut lanes = Vec::new();
+    for lane in 0..CONNECTIONS {
+        let mut lane = Lane {
+            send: connect(&address).await,
+            key,
+            nodes: (lane..nodes).step_by(CONNECTIONS).map(Node::new).collect(),
+        };
+        for at in 0..lane.nodes.len() {
+            lane.enrol(at).await;
+        }
+        lanes.push(lane);
+    }
+    let idle_rss = memory(pid, "VmRSS:");
+    eprintln!("they beat once a second for {seconds} s ...");
+    let (before, started) = (cpu(pid), Instant::now());
+    let running: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.beat(seconds))).collect();
+    let mut waits = Vec::new();
+    for lane in running {
+        waits.extend(lane.await.unwrap());
+    }
+    let (took, used) = (started.elapsed(), cpu(pid) - before);
+    waits.sort_unstable();
+    let at = |percent: usize| waits[(waits.len() - 1) * percent / 100].as_secs_f64() * 1e3;
+    let count = u32::try_from(waits.len()).unwrap();
+    println!(
+        "beats                    {count} in {:.1} s: {:.0} a second",
+        took.as_secs_f64(),
+        f64::from(count) / took.as_secs_f64()
+    );
+    println!("server CPU per beat      {:.0} us", used.as_secs_f64() * 1e6 / f64::from(count));
+    println!("answer                   p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(50), at(99), at(100));
+    println!("RSS of the server        {idle_rss} KiB enrolled, {} KiB at most", memory(pid, "VmHWM:"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let store = dir.path().join("safeguard.db");
+    let db = rusqlite::Connection::open(&store).unwrap();
+    db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    let size = |of: &str| -> i64 {
+        db.query_row("SELECT coalesce(sum(pgsize), 0) FROM dbstat WHERE name LIKE ?1", [of], |row| row.get(0))
+            .unwrap_or(0)
+    };
+    let stored: i64 = db.query_row("SELECT count(*) FROM beat", [], |row| row.get(0)).unwrap();
+    assert_eq!(stored, i64::from(count), "what was acknowledged is there");
+    println!(
+        "disk                     {} bytes for {stored} beats (table beat: {} bytes)",
+        std::fs::metadata(&store).unwrap().len(),
+        size("beat")
+    );
+}
+
+async fn serve(dir: String) {
+    let mut settings = safeguard::config::Settings::default();
+    settings.server.listen = "127.0.0.1:0".to_owned();
+    settings.server.state_dir = dir.into();
+    let vouching = safeguard::vouching::Vouching::Simulation;
+    let server =
+        safeguard::server::Server::start_with(&settings, vouching, safeguard_daemon::clock::now_ms).await.unwrap();
+    println!("{} {}", server.address(), server.public_key());
+    std::future::pending::<()>().await;
+}
+
+struct Node {
+    n: usize,
+    key: SigningKey,
+    sequence: u64,
+    previous: Option<Digest>,
+}
+
+impl Node {
+    fn new(n: usize) -> Self {
+        Self { n, key: SigningKey::generate().unwrap().0, sequence: 0, previous: None }
+    }
+
+    fn next(&mut self) -> Bytes {
+        self.sequence += 1;
+        let now = safeguard_daemon::clock::now_ms();
+        let digest = Digest::of(b"x");
+        let policies = ["cis-eks-1.8.0", "cis-kubernetes-1.12-worker", "eks-node-hardening"];
+        let statement = Statement {
+            version: 1,
+            tenant: "acme".to_owned(),
+            account: "111122223333".to_owned(),
+            region: "eu-central-1".to_owned(),
+            instance_id: format!("i-{:017x}", self.n),
+            image_id: "ami-0123456789abcdef0".to_owned(),
+            cluster: "claims-prod".to_owned(),
+            node_group: Some("general".to_owned()),
+            node_name: format!("ip-10-0-0-{}.eu-central-1.compute.internal", self.n),
+            key_id: self.key.public().id(),
+            beat: Beat {
+                sequence: self.sequence,
+                previous: self.previous,
+                boot_id: "00000000-0000-4000-8000-000000000000".to_owned(),
+                made_at_ms: now,
+                uptime_ms: 1_000 * self.sequence,
+                clock_offset_ms: Some(3),
+                server_nonce: Some("A".repeat(43)),
+                next_due_s: 60,
+            },
+            program: Program { version: "0.1.0".to_owned(), binary: Some(digest) },
+            configuration: digest,
+            policies: policies.map(|id| Policy { id: id.to_owned(), digest }).to_vec(),
+            assessment: Some(Assessment {
+                started_at_ms: now - 30,
+                finished_at_ms: now,
+                report: digest,
+                counts: Counts { pass: 110, fail: 9, excepted: 6, not_applicable: 4, manual: 3, unknown: 2 },
+                changed: Vec::new(),
+                changed_more: 0,
+                critical: Vec::new(),
+                critical_more: 0,
+            }),
+            exceptions: Exceptions::default(),
+            membership: Membership { ready: Some(true), lease_age_s: Some(4), role_mapping: RoleMapping::Seen },
+            logs: Some(Logs { behind_bytes: self.sequence, ..Logs::default() }),
+            proxy: None,
+            spool: Spool::default(),
+        };
+        let (envelope, digest) = Envelope::seal_json(Kind::Statement, &statement, &self.key).unwrap();
+        self.previous = Some(digest);
+        envelope.to_bytes().into()
+    }
+}
+
+struct Lane {
+    send: SendRequest<Full<Bytes>>,
+    key: PublicKey,
+    nodes: Vec<Node>,
+}
+
+async fn connect(address: &str) -> SendRequest<Full<Bytes>> {
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (send, connection) = handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    send
+}
+
+impl Lane {
+    async fn ask(&mut self, method: &str, path: &str, body: Bytes) -> (u16, Bytes) {
+        let request =
+            http::Request::builder().method(method).uri(path).header("host", "x").body(Full::new(body)).unwrap();
+        self.send.ready().await.unwrap();
+        let answer = self.send.send_request(request).await.unwrap();
+        (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    async fn enrol(&mut self, at: usize) {
+        let (_, body) = self.ask("GET", "/v1/challenge", Bytes::new()).await;
+        let envelope = Envelope::read(&body, 16_384).unwrap();
+        let nonce = envelope.open::<Challenge>(Kind::Challenge, &self.key).unwrap().content.nonce;
+        let node = &self.nodes[at];
+        let document = format!(
+            r#"{{"accountId":"111122223333","region":"eu-central-1","instanceId":"i-{:017x}","imageId":"ami-1"}}"#,
+            node.n
+        );
+        let enrolment = Enrolment {
+            version: 1,
+            tenant: "acme".to_owned(),
+            nonce,
+            public_key: node.key.public(),
+            cluster: "claims-prod".to_owned(),
+            node_group: Some("general".to_owned()),
+            node_name: format!("ip-10-0-0-{}.eu-central-1.compute.internal", node.n),
+            boot_id: "00000000-0000-4000-8000-000000000000".to_owned(),
+            program: Program { version: "0.1.0".to_owned(), binary: None },
+            sent_at_ms: safeguard_daemon::clock::now_ms(),
+            last_sequence: 0,
+            proofs: Proofs { identity: Some(IdentityProof { document, rsa2048: String::new() }), ..Proofs::default() },
+        };
+        let (envelope, _) = Envelope::seal_json(Kind::Enrolment, &enrolment, &node.key).unwrap();
+        let (status, body) = self.ask("POST", "/v1/enroll", envelope.to_bytes().into()).await;
+        assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+    }
+
+    /// Each node once a second. Beats are signed before their time.
+    async fn beat(mut self, seconds: u64) -> Vec<Duration> {
+        let (start, mut waits) = (Instant::now() + Duration::from_secs(1), Vec::new());
+        let count = u32::try_from(self.nodes.len().max(1)).unwrap();
+        for second in 0..seconds {
+            let bodies: Vec<Bytes> = self.nodes.iter_mut().map(Node::next).collect();
+            for (at, body) in bodies.into_iter().enumerate() {
+                let due =
+                    start + Duration::from_secs(second) + Duration::from_secs(1) / count * u32::try_from(at).unwrap();
+                tokio::time::sleep_until(due).await;
+                let asked = Instant::now();
+                let (status, body) = self.ask("POST", "/v1/beat", body).await;
+                assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+                waits.push(asked.elapsed());
+            }
+        }
+        waits
+    }
+}
+
+/// User and system time of a process (proc(5), fields 14 and 15 of `stat`, in hundredths of a second).
+fn cpu(pid: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10)
+}
+
+fn memory(pid: u32, what: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(what)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}

@@ -1,0 +1,123 @@
+//! What is known of every node and key, in memory: what each beat is judged by. The registrar alone changes it.
+
+use std::collections::{HashMap, HashSet};
+
+use safeguard_protocol::{Digest, Posture, PublicKey, State, Statement};
+
+use crate::chain::Chain;
+use crate::states::Known;
+use crate::store::{Loaded, NodeRow};
+
+/// Tenant, account, region, instance.
+pub type Instance = [String; 4];
+
+/// A key.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its number in the store.
+    pub no: i64,
+    /// Its node.
+    pub node_id: i64,
+    /// The boot that it is enrolled for.
+    pub boot_id: String,
+    /// Whether another one took its place.
+    pub retired: bool,
+    /// Its chain.
+    pub chain: Chain,
+}
+
+/// A node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Who it is.
+    pub instance: Instance,
+    /// Cluster and name.
+    pub place: [String; 2],
+    /// What its state follows from.
+    pub known: Known,
+    /// Its state.
+    pub posture: Posture,
+    /// Digest of what it said last, and when that was stored.
+    pub content: Option<(String, i64)>,
+    /// When its instance was started.
+    pub pending_time_ms: Option<i64>,
+}
+
+/// Everything.
+#[derive(Debug, Default)]
+pub struct Fleet {
+    /// By public key.
+    pub keys: HashMap<[u8; 32], Key>,
+    /// By number.
+    pub nodes: HashMap<i64, Node>,
+    /// Numbers by instance.
+    pub instances: HashMap<Instance, i64>,
+    /// Reports that are there.
+    pub reports: HashSet<Digest>,
+}
+
+impl Fleet {
+    /// What the store holds.
+    #[must_use]
+    pub fn of(loaded: Loaded) -> Self {
+        let mut fleet = Self::default();
+        for row in loaded.nodes {
+            let enrolled = row.assurance != safeguard_protocol::Assurance::None.as_str();
+            fleet.instances.insert(row.instance.clone(), row.id);
+            fleet.nodes.insert(row.id, node(row, enrolled));
+        }
+        for row in loaded.keys {
+            let Ok(public) = row.public_key.parse::<PublicKey>() else { continue };
+            let last = row.last_digest.and_then(|digest| digest.parse().ok());
+            let chain = Chain { sequence: row.sequence, last };
+            let key = Key { no: row.no, node_id: row.node_id, boot_id: row.boot_id, retired: row.retired, chain };
+            fleet.keys.insert(*public.as_bytes(), key);
+        }
+        fleet.reports = loaded.reports.iter().filter_map(|digest| digest.parse().ok()).collect();
+        fleet
+    }
+
+    /// The key that a node speaks with now.
+    #[must_use]
+    pub fn key_of(&self, node_id: i64) -> Option<([u8; 32], &Key)> {
+        self.keys.iter().find(|(_, key)| key.node_id == node_id && !key.retired).map(|(public, key)| (*public, key))
+    }
+}
+
+fn node(row: NodeRow, enrolled: bool) -> Node {
+    let list = |json: &str| serde_json::from_str::<Vec<String>>(json).unwrap_or_default();
+    let state = State::ALL.into_iter().find(|state| state.as_str() == row.state).unwrap_or(State::NeverEnrolled);
+    Node {
+        instance: row.instance,
+        place: row.place,
+        known: Known {
+            first_seen_ms: row.first_seen_ms,
+            enrolled,
+            last_live_ms: row.last_live_ms,
+            next_due_ms: i64::from(row.next_due_s) * 1_000,
+            assessed_ms: row.assessed_ms,
+            critical: list(&row.critical),
+            critical_more: row.critical_more,
+            suspicion: row.suspicion,
+            retired: row.retired,
+        },
+        posture: Posture { state, since_ms: row.state_since_ms, reasons: list(&row.reasons) },
+        content: row.content,
+        pending_time_ms: row.pending_time_ms,
+    }
+}
+
+impl Known {
+    /// Takes in what the newest statement says.
+    pub fn hear(&mut self, statement: &Statement, live: bool, now_ms: i64) {
+        if live {
+            self.last_live_ms = Some(now_ms);
+        }
+        self.next_due_ms = i64::from(statement.beat.next_due_s) * 1_000;
+        let assessment = statement.assessment.as_ref();
+        // A node that says it looked tomorrow looked now, at the latest.
+        self.assessed_ms = assessment.map(|a| a.finished_at_ms.min(now_ms));
+        self.critical = assessment.map(|a| a.critical.clone()).unwrap_or_default();
+        self.critical_more = assessment.map_or(0, |a| a.critical_more);
+    }
+}

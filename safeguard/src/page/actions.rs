@@ -1,0 +1,67 @@
+//! What `terminate` would do, and why not.
+
+use maud::{Markup, html};
+
+use crate::dry_run::{self, BRAKE_PERMILLE, PER_HOUR, Verdict};
+use crate::store::read::{Exclusion, Fleet, Node};
+
+use super::layout::{counted, simulated, state};
+use super::words;
+
+/// The dry run.
+pub(crate) fn page(fleet: &Fleet, exclusions: &[Exclusion], now_ms: i64) -> Markup {
+    let today: String = words::at_text(now_ms).chars().take(10).collect();
+    let judged = dry_run::judge(fleet, exclusions, now_ms, &today);
+    let would = judged.iter().filter(|verdict| verdict.would()).count();
+    html! {
+        h1 { "What " code { "terminate" } " would do" }
+        section #brake data-part="" aria-labelledby="brake-h" {
+            h2 #brake-h { "Nothing is terminated" }
+            p { "The safeguard reports. This is a dry run: of " (words::count(u64::from(fleet.all), "doubtful node")) " it would terminate "
+                b { (would) } "." }
+            ul.reasons {
+                li { "Two sources have to agree that a node is lost: its silence here, and EC2 or its cluster. Neither of those is asked yet." }
+                li { "Fleet brake: " @if dry_run::braked(fleet) { b.bad { "on. " } } @else { "off. " }
+                    (words::count(u64::from(fleet.lately), "node")) " of " (counted(fleet.nodes, "/nodes", "node")) " went missing within the last hour; beyond "
+                    (BRAKE_PERMILLE / 10) " % the trouble is taken to be the network or the safeguard." }
+                li { "Rate limit: at most " (PER_HOUR) " nodes an hour." }
+            }
+        }
+        section #list data-part="" aria-labelledby="list-h" {
+            h2 #list-h { "Node by node" }
+            @if fleet.doubtful.is_empty() { p.good { "No node is missing, suspect or non-compliant." } }
+            @else { div.scroll tabindex="0" role="region" aria-label="Node by node" { table {
+                thead { tr { th scope="col" { "Node" } th scope="col" { "State" } th scope="col" { "Terminate?" } th scope="col" { "Why not" } } }
+                tbody { @for (node, verdict) in fleet.doubtful.iter().zip(&judged) { (line(node, verdict, now_ms)) } }
+            } } }
+            @let shown = u32::try_from(fleet.doubtful.len()).unwrap_or(u32::MAX);
+            @if fleet.all > shown { p.dim { "And " (words::number(u64::from(fleet.all - shown))) " more." } }
+        }
+        section #exclusions data-part="" aria-labelledby="exclusions-h" {
+            h2 #exclusions-h { "Left alone" }
+            (excluded(exclusions, &today))
+        }
+    }
+}
+
+fn line(node: &Node, verdict: &Verdict, now_ms: i64) -> Markup {
+    html! { tr {
+        th scope="row" { a href={ "/nodes/" (node.id) } { (node.name) } (simulated(node.simulated)) div.dim { (node.cluster) } }
+        td { (state(&node.state)) div.dim.small { (words::for_time(now_ms, node.state_since_ms)) } }
+        td { @if verdict.would() { b.bad { "yes" } } @else { "no" } }
+        td { ul.plain-list { @for why in &verdict.unless { li { (why) } } } @if verdict.would() { (verdict.because.join("; ")) } }
+    } }
+}
+
+fn excluded(exclusions: &[Exclusion], today: &str) -> Markup {
+    html! {
+        @if exclusions.is_empty() { p.dim { "No account and no node group is excluded." } }
+        @else { div.scroll tabindex="0" role="region" aria-label="Exclusions" { table {
+            thead { tr { th scope="col" { "Account" } th scope="col" { "Node group" } th scope="col" { "Why" } th scope="col" { "Owner" } th scope="col" { "Last day" } } }
+            tbody { @for exclusion in exclusions { tr {
+                th scope="row" { (exclusion.account) } td { (exclusion.group.as_deref().unwrap_or("all")) } td { (exclusion.reason) } td { (exclusion.owner) }
+                td { (exclusion.expires) @if exclusion.expires.as_str() < today { " " span.tag { "over" } } }
+            } } }
+        } } }
+    }
+}

@@ -1,0 +1,6 @@
+//! The page as a whole, asked as a browser asks.
+
+mod hostile;
+mod links;
+pub(crate) mod seeded;
+mod sign_in;

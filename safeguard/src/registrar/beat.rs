@@ -1,0 +1,254 @@
+//! One beat: judged by the chain of its key, stored, and what it changes of its node.
+
+use safeguard_protocol::{Code, Digest, Opened, Received, Statement};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{Refused, Registrar, Taken};
+use crate::chain::Place;
+use crate::states;
+use crate::store::{Batch, Heard};
+
+/// What a node says is written again after this long, though nothing but numbers changed.
+const SAID_AGAIN_MS: i64 = 300_000;
+/// Reports that may be asked for and not be here yet.
+const WANTED: usize = 20_000;
+
+impl Registrar {
+    pub(super) fn beat(
+        &mut self,
+        batch: &Batch<'_>,
+        opened: &Opened<Statement>,
+        envelope: &[u8],
+        now_ms: i64,
+    ) -> rusqlite::Result<Result<Taken, Refused>> {
+        let (statement, beat) = (&opened.content, &opened.content.beat);
+        let Some(key) = self.fleet.keys.get(opened.key.as_bytes()).cloned() else {
+            return Ok(Err(Refused::new(Code::UnknownKey, "no node is known by this key")));
+        };
+        let Some(node) = self.fleet.nodes.get(&key.node_id) else {
+            return Ok(Err(Refused::new(Code::UnknownKey, "the node of this key is not known any more")));
+        };
+        if let Some(other) = speaks_for_another(statement, &node.instance, &node.place) {
+            return Ok(Err(Refused::new(
+                Code::Identity,
+                format!("the statement names another {other} than its key's enrolment"),
+            )));
+        }
+        let mut failed = None;
+        let place = key.chain.place(beat, &opened.digest, now_ms, |sequence| {
+            batch.stored(key.no, sequence).unwrap_or_else(|error| {
+                failed = Some(error);
+                None
+            })
+        });
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        if key.retired {
+            if matches!(place, Place::Newest { .. }) {
+                let why = "a key that was replaced by another one speaks again: there may be two of this node";
+                self.suspect(batch, key.node_id, why, Some((&opened.digest, envelope)), now_ms)?;
+            }
+            return Ok(Err(Refused::new(Code::RetiredKey, "the key was replaced by another one of this instance")));
+        }
+        let (gap, forked, live) = match place {
+            Place::Duplicate => return Ok(Ok(self.taken(key.node_id, statement, Received::Duplicate))),
+            Place::Reused => {
+                let detail = json!({ "sequence": beat.sequence, "key": opened.key.id() });
+                self.tell_refused(batch, key.node_id, "sequence-reused", &detail, now_ms)?;
+                let message = format!("sequence number {} was used for another statement", beat.sequence);
+                return Ok(Err(Refused::new(Code::SequenceReused, message)));
+            }
+            Place::Newest { .. } if beat.boot_id != key.boot_id => {
+                return Ok(Err(Refused::new(Code::UnknownBoot, "the key is not enrolled for this boot")));
+            }
+            Place::Newest { gap, forked, timely } => (gap, forked, timely),
+            Place::Older => (None, false, false),
+        };
+        let newest = matches!(place, Place::Newest { .. });
+        let heard = Heard {
+            node_id: key.node_id,
+            key_no: key.no,
+            statement,
+            digest: opened.digest,
+            received_ms: now_ms,
+            live,
+            newest,
+            gap: gap.is_some(),
+        };
+        batch.beat(&heard)?;
+        if let Some(range) = gap {
+            batch.open_gap(key.node_id, key.no, range, now_ms)?;
+        }
+        if !newest {
+            batch.fill_gap(key.node_id, key.no, beat.sequence, now_ms)?;
+        }
+        for range in &statement.spool.dropped {
+            batch.declare_gap(key.node_id, key.no, (range.first, range.last), now_ms)?;
+        }
+        if forked {
+            let detail = json!({ "sequence": beat.sequence, "previous": beat.previous, "known": key.chain.last });
+            batch.event(Some(key.node_id), "forked", &detail, now_ms)?;
+        }
+        if newest {
+            if let Some(known) = self.fleet.keys.get_mut(opened.key.as_bytes()) {
+                known.chain.sequence = beat.sequence;
+                known.chain.last = Some(opened.digest);
+            }
+            self.hear(batch, key.node_id, statement, live, now_ms)?;
+            self.judge(batch, key.node_id, Some((&opened.digest, envelope)), now_ms)?;
+        }
+        let received = if live { Received::Live } else { Received::Late };
+        Ok(Ok(self.taken(key.node_id, statement, received)))
+    }
+
+    /// What the newest statement changes of its node.
+    fn hear(
+        &mut self,
+        batch: &Batch<'_>,
+        node_id: i64,
+        statement: &Statement,
+        live: bool,
+        now_ms: i64,
+    ) -> rusqlite::Result<()> {
+        batch.heard_of(node_id, statement, live, now_ms)?;
+        let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(()) };
+        let assessed_before = node.known.assessed_ms;
+        node.known.hear(statement, live, now_ms);
+        if let Some(assessment) = &statement.assessment
+            && node.known.assessed_ms != assessed_before
+            && !assessment.changed.is_empty()
+        {
+            let detail = json!({ "changed": assessment.changed, "more": assessment.changed_more });
+            batch.event(Some(node_id), "drift", &detail, now_ms)?;
+        }
+        let digest = Digest::of(&json_of(&Steady::of(statement))).to_string();
+        let as_before = |(before, at): &(String, i64)| *before == digest && now_ms - at < SAID_AGAIN_MS;
+        if !node.content.as_ref().is_some_and(as_before) {
+            let body = json_of(&Said { steady: Steady::of(statement), logs: &statement.logs, proxy: &statement.proxy });
+            batch.content(node_id, &digest, &String::from_utf8_lossy(&body), now_ms)?;
+            node.content = Some((digest, now_ms));
+        }
+        Ok(())
+    }
+
+    /// Looks at the state of a node again, and notes what changed.
+    pub(super) fn judge(
+        &mut self,
+        batch: &Batch<'_>,
+        node_id: i64,
+        evidence: Option<(&Digest, &[u8])>,
+        now_ms: i64,
+    ) -> rusqlite::Result<bool> {
+        let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(false) };
+        let found = states::state(&node.known, &self.periods, self.alive_since_ms, now_ms);
+        let posture = states::posture(Some(&node.posture), found, now_ms);
+        if posture == node.posture {
+            return Ok(false);
+        }
+        let changed = posture.state != node.posture.state;
+        if changed {
+            batch.state(node_id, Some(node.posture.state.as_str()), &posture, evidence, now_ms)?;
+            tracing::info!(
+                node = node.place.join("/"),
+                instance = node.instance.join("/"),
+                from = node.posture.state.as_str(),
+                to = posture.state.as_str(),
+                reasons = posture.reasons.join("; "),
+                "A node has another state."
+            );
+        } else {
+            batch.reasons(node_id, &posture)?;
+        }
+        node.posture = posture;
+        Ok(changed)
+    }
+
+    /// Believes a node no more.
+    pub(super) fn suspect(
+        &mut self,
+        batch: &Batch<'_>,
+        node_id: i64,
+        why: &str,
+        evidence: Option<(&Digest, &[u8])>,
+        now_ms: i64,
+    ) -> rusqlite::Result<()> {
+        let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(()) };
+        if node.known.suspicion.is_none() {
+            node.known.suspicion = Some(why.to_owned());
+            batch.suspect(node_id, why)?;
+            batch.event(Some(node_id), "suspect", &json!({ "why": why }), now_ms)?;
+        }
+        self.judge(batch, node_id, evidence, now_ms).map(drop)
+    }
+
+    fn taken(&mut self, node_id: i64, statement: &Statement, received: Received) -> Taken {
+        let report = statement.assessment.as_ref().map(|assessment| assessment.report);
+        let want = report.filter(|report| !self.fleet.reports.contains(report));
+        if let Some(report) = want
+            && self.wanted.len() < WANTED
+        {
+            self.wanted.insert(report, node_id);
+        }
+        let never = || states::posture(None, (safeguard_protocol::State::NeverEnrolled, Vec::new()), 0);
+        let posture = self.fleet.nodes.get(&node_id).map_or_else(never, |node| node.posture.clone());
+        Taken { received, posture, want: want.into_iter().collect() }
+    }
+}
+
+/// What the statement says of who speaks, and its key's enrolment does not.
+fn speaks_for_another(statement: &Statement, instance: &[String; 4], place: &[String; 2]) -> Option<&'static str> {
+    let [tenant, account, region, id] = instance;
+    let [cluster, name] = place;
+    let said = [
+        ("tenant", &statement.tenant, tenant),
+        ("account", &statement.account, account),
+        ("region", &statement.region, region),
+        ("instance", &statement.instance_id, id),
+        ("cluster", &statement.cluster, cluster),
+        ("node name", &statement.node_name, name),
+    ];
+    said.into_iter().find(|(_, said, known)| said != known).map(|(what, ..)| what)
+}
+
+/// What a node says that does not change with every beat.
+#[derive(Serialize)]
+struct Steady<'a> {
+    image_id: &'a str,
+    program: &'a safeguard_protocol::Program,
+    configuration: &'a Digest,
+    policies: &'a [safeguard_protocol::Policy],
+    assessment: &'a Option<safeguard_protocol::Assessment>,
+    exceptions: &'a safeguard_protocol::Exceptions,
+    ready: Option<bool>,
+    role_mapping: safeguard_protocol::RoleMapping,
+}
+
+impl<'a> Steady<'a> {
+    fn of(statement: &'a Statement) -> Self {
+        Self {
+            image_id: &statement.image_id,
+            program: &statement.program,
+            configuration: &statement.configuration,
+            policies: &statement.policies,
+            assessment: &statement.assessment,
+            exceptions: &statement.exceptions,
+            ready: statement.membership.ready,
+            role_mapping: statement.membership.role_mapping,
+        }
+    }
+}
+
+/// What is kept of a statement: no more than its reader is shown.
+#[derive(Serialize)]
+struct Said<'a> {
+    #[serde(flatten)]
+    steady: Steady<'a>,
+    logs: &'a Option<safeguard_protocol::Logs>,
+    proxy: &'a Option<safeguard_protocol::Proxy>,
+}
+
+fn json_of(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).unwrap_or_default()
+}

@@ -1,0 +1,119 @@
+//! What the operator decides about who is believed.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Whose nodes may enrol, and who vouches for them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Who has nodes. Without one nothing can enrol.
+    pub tenants: Vec<Tenant>,
+    /// A directory with further certificates of AWS: `index.toml` and `*.pem`, in the form of `safeguard/certificates`. For a
+    /// region that it names, its certificates are believed besides ours.
+    pub certificates: Option<PathBuf>,
+    /// How STS is asked.
+    pub sts: Sts,
+    /// API servers that are asked about service-account tokens.
+    pub clusters: Vec<Cluster>,
+}
+
+/// Somebody who has nodes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tenant {
+    /// As agents say it.
+    pub name: String,
+    /// Accounts, 12 digits each. At least one: every account of AWS can sign a proof of its own.
+    pub accounts: Vec<String>,
+    /// Regions. Empty: any.
+    pub regions: Vec<String>,
+    /// Clusters. Empty: any. The name of a cluster is the node's own word.
+    pub clusters: Vec<String>,
+    /// Names of the nodes' roles, without path. At least one where `sts` is required. Their trust policies have to allow
+    /// `ec2.amazonaws.com` alone: whoever else may assume such a role can call the session by any instance.
+    pub roles: Vec<String>,
+    /// Approved AMIs. Empty: any.
+    pub images: Vec<String>,
+    /// What has to be there. The identity document always has to. Default: `["sts"]`.
+    pub require: Option<Vec<Proof>>,
+}
+
+/// A proof that can be required.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Proof {
+    /// The instance identity document.
+    Identity,
+    /// A request to STS that binds the node's key to its role session.
+    Sts,
+    /// A service-account token of the cluster.
+    Token,
+}
+
+/// How STS is asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Sts {
+    /// Another place to send requests to, such as `https://127.0.0.1:4433`. They stay signed for the host of their region. Whoever
+    /// answers there decides who is believed.
+    pub endpoint: Option<String>,
+    /// PEM file with the only authorities to trust, in the place of the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether requests that are signed for `sts.amazonaws.com` are taken too.
+    pub allow_global_host: bool,
+}
+
+/// An API server that says whose a token is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cluster {
+    /// The cluster's name, as agents say it.
+    pub name: String,
+    /// `https://HOST[:PORT]`.
+    pub server: String,
+    /// PEM file with its authority.
+    pub ca: Option<PathBuf>,
+    /// File with our own token for it, read anew for each question. It may `create` `tokenreviews` and `get` `nodes`.
+    pub token_file: PathBuf,
+    /// Whose tokens are believed, as `NAMESPACE/NAME`. At least one.
+    pub service_accounts: Vec<String>,
+}
+
+/// Why settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// A value.
+    #[error("{key}: {reason}")]
+    Value {
+        /// Which.
+        key: String,
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// A file.
+    #[error("{} cannot be used: {reason}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The system has no authorities that TLS could trust.
+    #[error("the system's certificate authorities cannot be read: {reason}. Install ca-certificates, or set a CA file")]
+    Roots {
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl SettingsError {
+    pub(crate) fn value(key: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Value { key: key.into(), reason: reason.into() }
+    }
+
+    pub(crate) fn file(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
+        Self::File { path: path.into(), reason: reason.to_string() }
+    }
+}

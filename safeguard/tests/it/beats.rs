@@ -1,0 +1,152 @@
+//! Beats: in order, again, too late, with a hole, and by two.
+
+use safeguard_protocol::{Code, Received, SequenceRange, State};
+
+use crate::node::{Safeguard, code};
+
+#[tokio::test]
+async fn a_node_that_beats_and_was_assessed_is_compliant() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    let first = node.beat().await.unwrap();
+    assert_eq!((first.received, first.sequence, first.posture.state), (Received::Live, 1, State::Compliant));
+    node.critical = vec!["cis/3.2.1".to_owned()];
+    let second = node.beat().await.unwrap();
+    assert_eq!(second.posture.state, State::NonCompliant);
+    assert!(second.posture.reasons[0].contains("cis/3.2.1"));
+    node.critical.clear();
+    assert_eq!(node.beat().await.unwrap().posture.state, State::Compliant);
+    // Each change is there, with the signed statement behind it.
+    assert_eq!(safeguard.stored::<i64>("SELECT count(*) FROM state_change WHERE evidence_id IS NOT NULL"), 3);
+    let body: Vec<u8> = safeguard.stored("SELECT envelope FROM evidence ORDER BY id LIMIT 1");
+    assert!(safeguard_protocol::Envelope::read(&body, 4096).is_ok());
+}
+
+#[tokio::test]
+async fn a_replay_is_a_duplicate_and_proves_nothing() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    let said = node.next();
+    assert_eq!(node.say(&said).await.unwrap().received, Received::Live);
+    node.beat().await.unwrap();
+    let live: i64 = safeguard.stored("SELECT last_live_ms FROM node");
+    assert_eq!(node.say(&said).await.unwrap().received, Received::Duplicate);
+    assert_eq!(safeguard.stored::<i64>("SELECT last_live_ms FROM node"), live);
+    assert_eq!(safeguard.stored::<i64>("SELECT count(*) FROM beat"), 2);
+}
+
+#[tokio::test]
+async fn a_gap_is_seen_and_closed_by_what_comes_late() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    node.beat().await.unwrap();
+    let missed: Vec<_> = (0..3).map(|_| node.next()).collect();
+    assert_eq!(node.beat().await.unwrap().received, Received::Live, "the newest is live over a gap");
+    let open = "SELECT coalesce(sum(last - first + 1), 0) FROM gap WHERE closed_ms IS NULL";
+    assert_eq!(safeguard.stored::<i64>(open), 3);
+    // In any order.
+    for (at, left) in [(1, 2), (2, 1), (0, 0)] {
+        assert_eq!(node.say(&missed[at]).await.unwrap().received, Received::Late);
+        assert_eq!(safeguard.stored::<i64>(open), left);
+    }
+    assert_eq!(safeguard.stored::<i64>("SELECT count(*) FROM gap WHERE declared = 1"), 0);
+}
+
+#[tokio::test]
+async fn what_the_spool_dropped_is_a_declared_gap() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    node.beat().await.unwrap();
+    node.next();
+    node.next();
+    node.sequence += 1;
+    let mut statement = node.statement();
+    statement.spool.dropped = vec![SequenceRange { first: 2, last: 3 }];
+    node.say(&statement).await.unwrap();
+    assert_eq!(safeguard.stored::<i64>("SELECT count(*) FROM gap WHERE closed_ms IS NULL"), 0);
+    assert_eq!(safeguard.stored::<i64>("SELECT sum(last - first + 1) FROM gap WHERE declared = 1"), 2);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_by_an_hour_is_never_live() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    for hour in [-3_600_000, 3_600_000] {
+        let mut statement = node.next();
+        statement.beat.made_at_ms += hour;
+        assert_eq!(node.say(&statement).await.unwrap().received, Received::Late);
+    }
+    assert_eq!(safeguard.stored::<Option<i64>>("SELECT last_live_ms FROM node"), None);
+}
+
+#[tokio::test]
+async fn a_restored_disk_is_told_to_make_a_new_key_and_is_not_suspect_for_it() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    node.beat().await.unwrap();
+    let mut restored = node.copy();
+    node.beat().await.unwrap();
+    restored.critical = vec!["other/1".to_owned()];
+    assert_eq!(code(restored.beat().await), Code::SequenceReused);
+    restored.new_key();
+    restored.enrol().await.unwrap();
+    restored.critical.clear();
+    assert_eq!(restored.beat().await.unwrap().posture.state, State::Compliant);
+    // The old key's earlier words are refused and prove nothing; new ones of it are somebody else's.
+    assert_eq!(safeguard.stored::<String>("SELECT state FROM node"), "compliant");
+    assert_eq!(code(node.beat().await), Code::RetiredKey);
+    assert_eq!(safeguard.stored::<String>("SELECT state FROM node"), "suspect");
+    assert_eq!(restored.beat().await.unwrap().posture.state, State::Suspect);
+}
+
+#[tokio::test]
+async fn another_past_under_the_right_number_is_an_event() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    node.beat().await.unwrap();
+    node.previous = Some(safeguard_protocol::Digest::of(b"another"));
+    node.beat().await.unwrap();
+    assert_eq!(safeguard.stored::<i64>("SELECT count(*) FROM event WHERE kind = 'forked'"), 1);
+}
+
+#[tokio::test]
+async fn a_node_speaks_for_itself_only() {
+    let safeguard = Safeguard::start().await;
+    let (mut node, other) = (safeguard.node(1).await, safeguard.node(2).await);
+    let mut statement = node.next();
+    statement.instance_id = format!("i-{:017x}", other.n);
+    assert_eq!(code(node.say(&statement).await), Code::Identity);
+    let statement = node.next();
+    assert_eq!(code(other.say(&statement).await), Code::Identity);
+}
+
+#[tokio::test]
+async fn after_a_reboot_the_same_key_enrols_again_and_goes_on() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    node.beat().await.unwrap();
+    node.boot = "boot-2".to_owned();
+    let statement = node.next();
+    assert_eq!(code(node.say(&statement).await), Code::UnknownBoot);
+    assert_eq!(node.enrol().await.unwrap().sequence, 1);
+    let mut statement = statement;
+    statement.beat.made_at_ms += 1;
+    assert_eq!(node.say(&statement).await.unwrap().received, Received::Live);
+    assert_eq!(safeguard.stored::<i64>("SELECT count(*) FROM node_key"), 1);
+}
+
+#[tokio::test]
+async fn a_flood_of_one_node_is_bounded_and_others_are_served() {
+    let safeguard = Safeguard::start().await;
+    let (mut flood, mut other) = (safeguard.node(1).await, safeguard.node(2).await);
+    let mut refused = 0;
+    for _ in 0..300 {
+        if let Err(refusal) = flood.beat().await {
+            assert_eq!(refusal.code, Code::RateLimited);
+            assert!(refusal.retry_after_s.is_some());
+            refused += 1;
+        }
+    }
+    assert!(refused > 100, "{refused}");
+    assert_eq!(other.beat().await.unwrap().received, Received::Live);
+}

@@ -1,0 +1,11 @@
+//! The safeguard as its nodes see it: a real server on loopback, and nodes that sign.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy.toml cannot tell")]
+#![expect(clippy::disallowed_methods, reason = "tests make the files and start the programs that they look at")]
+
+mod beats;
+mod crash;
+mod enrolments;
+mod node;
+mod reports;
+mod rough;

@@ -1,0 +1,104 @@
+//! The Compliance Explorer in a real browser, and its API against its own description, on a simulated fleet of 200 nodes.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use safeguard::explorer::{Explorer, Settings};
+use safeguard::store::simulate;
+use safeguard_daemon::clock;
+use safeguard_tests::moto::venv_program;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use crate::parts::{Part, here, node_modules};
+
+/// The fleet, and the page that shows it.
+struct Served {
+    page: String,
+    db: Connection,
+    server: tokio::task::JoinHandle<()>,
+    #[expect(dead_code, reason = "the directory lives as long as this")]
+    directory: tempfile::TempDir,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Served {
+    async fn new(open: bool) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("store.sqlite");
+        let mut db = safeguard::store::create(&store).unwrap();
+        simulate::fill(&mut db, 200, 7, clock::now_ms()).unwrap();
+        let explorer = Explorer::new(&store, Settings { open }, clock::now_ms);
+        let app = safeguard::page::router(Arc::clone(&explorer)).merge(safeguard::api::router(explorer));
+        let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();
+        let page = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { page, db, server, directory }
+    }
+}
+
+fn scripts() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("explorer")
+}
+
+/// `SCREENSHOTS=directory` keeps pictures of the pages there; those in docs/screenshots come from it.
+#[tokio::test(flavor = "multi_thread")]
+async fn people_find_what_fails_with_pointer_keyboard_telephone_and_in_the_dark() {
+    if !here("explorer::people_find_what_fails", Part::Chromium) {
+        return;
+    }
+    let mut served = Served::new(true).await;
+    let mut command = Command::new("node");
+    command.arg(scripts().join("browse.mjs")).env("PAGE", &served.page).env("MODULES", node_modules().unwrap());
+    if let Some(pictures) = std::env::var_os("SCREENSHOTS") {
+        command.env("PICTURES", pictures);
+    }
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut browser = command.spawn().unwrap();
+    let mut input = browser.stdin.take().unwrap();
+    let mut lines = BufReader::new(browser.stdout.take().unwrap()).lines();
+    let mut said = Vec::new();
+    let talk = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line == "break" {
+                let (id, name) = simulate::break_one(&mut served.db, clock::now_ms()).unwrap().unwrap();
+                input.write_all(format!("{id} {name}\n").as_bytes()).await.unwrap();
+            }
+            said.push(line);
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(180), talk).await.expect("the browser ends within three minutes");
+    let output = browser.wait_with_output().await.unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.last().is_some_and(|line| line == "done"), "{said:?}\n{complaint}");
+}
+
+/// Schemathesis makes requests out of the description, right and wrong ones, and compares the answers with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_api_is_what_its_description_says() {
+    if !here("explorer::the_api_is_what_its_description_says", Part::Schemathesis) {
+        return;
+    }
+    let served = Served::new(false).await;
+    let hash = safeguard_protocol::Digest::of(b"operates");
+    let row = ("test", hash.as_bytes().as_slice(), "operate");
+    served.db.execute("INSERT INTO token (name, hash, scope, created_ms) VALUES (?1, ?2, ?3, 0)", row).unwrap();
+    let mut command = Command::new(venv_program("schemathesis").unwrap());
+    command.arg("run").arg(format!("{}/v1/openapi.json", served.page));
+    command.args(["--header", "Authorization: Bearer operates", "--exclude-path", "/v1/live", "--max-time", "60"]);
+    command.args(["--max-examples", "25", "--generation-deterministic", "--request-timeout", "10", "--no-color"]);
+    let output = command.kill_on_drop(true).output();
+    let output = tokio::time::timeout(Duration::from_secs(120), output).await.expect("two minutes are enough").unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -93,10 +93,10 @@ impl Rest {
                 page.next
             }
             Some(which) => {
-                let ask = move |db: &_| read::findings(db, &filter, &which, PART, after.as_ref());
-                let page = self.explorer.reader.ask(ask).await?;
-                self.write(&mut out, first, &page.items, FINDING, finding);
-                page.next
+                let ask = move |db: &_| read::part_of_findings(db, &filter, &which, PART, after.as_ref());
+                let (items, next) = self.explorer.reader.ask(ask).await?;
+                self.write(&mut out, first, &items, FINDING, finding);
+                next
             }
         };
         self.after = next.as_deref().and_then(Cursor::read);

@@ -6,12 +6,12 @@ use crate::store::read::Day;
 
 use super::words;
 
-const WIDTH: f64 = 640.0;
-const HEIGHT: f64 = 150.0;
-const LEFT: f64 = 60.0;
-const RIGHT: f64 = 12.0;
-const TOP: f64 = 12.0;
-const BOTTOM: f64 = 24.0;
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 120.0;
+const LEFT: f64 = 50.0;
+const RIGHT: f64 = 8.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = 22.0;
 
 /// Passed of enabled over the last days. The scale begins where it shows something, and says where.
 pub(crate) fn trend(days: &[Day]) -> Markup {
@@ -34,7 +34,7 @@ pub(crate) fn trend(days: &[Day]) -> Markup {
                 @for permille in [floor, floor.midpoint(1000), 1000] {
                     @let y = y_of(permille, floor);
                     line.grid x1=(LEFT) x2=(WIDTH - RIGHT) y1=(format!("{y:.1}")) y2=(format!("{y:.1}")) {}
-                    text.axis x=(LEFT - 8.0) y=(format!("{:.1}", y + 4.0)) text-anchor="end" { (whole_percent(permille)) }
+                    text.axis x=(LEFT - 6.0) y=(format!("{:.1}", y + 3.0)) text-anchor="end" { (whole_percent(permille)) }
                 }
                 polygon.area points=(area) {}
                 polyline.line points=(line.join(" ")) {}

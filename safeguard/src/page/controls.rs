@@ -136,7 +136,8 @@ pub(crate) fn evidence(text: Option<&str>) -> Markup {
     let more = seen.len().saturating_sub(SHOWN);
     html! {
         ul.seen { @for each in seen.iter().take(SHOWN) { li .held[each.holds == Some(true)] {
-            code { (each.source) } div { b { (each.observed) } @if each.holds != Some(true) { span.dim { "; wanted: " (each.expected) } } }
+            @if !each.source.is_empty() { code { (each.source) } }
+            div { b { (each.observed) } @if each.holds != Some(true) && !each.expected.is_empty() { span.dim { "; wanted: " (each.expected) } } }
         } } }
         @if more > 0 { p.dim { "And " (more) " more." } }
     }

@@ -29,7 +29,7 @@ pub(crate) fn page(nodes: &Page<Node>, filter: &Filter, now_ms: i64) -> Markup {
         (scope("/nodes", filter, &[]))
         section #list data-part="" data-total=(nodes.total) aria-label="Nodes" {
             p { (words::count(u64::from(nodes.total), "node")) "." }
-            @if !nodes.items.is_empty() { div.scroll tabindex="0" role="region" aria-label="Nodes" { table {
+            @if !nodes.items.is_empty() { div.scroll tabindex="0" role="region" aria-label="Nodes" { table.nodes {
                 thead { tr { th scope="col" { "Node" } th scope="col" { "State" } th.n scope="col" { "Passed" } th.wide scope="col" { span.hidden { "Share" } }
                     th.n scope="col" { "Failed" } th scope="col" { "Last heard" } th scope="col" { "Assessed" } } }
                 tbody { @for node in &nodes.items { (line(node, filter, now_ms)) } }

@@ -25,7 +25,7 @@ pub use controls::{control, controls};
 pub use cursor::Cursor;
 pub use doubtful::doubtful;
 pub use events::{events, exclusions};
-pub use findings::{Which, findings};
+pub use findings::{Which, findings, part as part_of_findings};
 pub use mark::{Mark, changed_since, mark};
 pub use node::node;
 pub use nodes::nodes;

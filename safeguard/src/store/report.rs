@@ -122,7 +122,10 @@ impl Read {
 }
 
 fn finding(policy: &str, control: OfControl, verdict: &'static str) -> Finding {
-    let evidence: Vec<String> = control.reason.into_iter().chain(control.evidence.iter().map(line)).collect();
+    let evidence = structured(&control).unwrap_or_else(|| {
+        let lines: Vec<String> = control.reason.iter().cloned().chain(control.evidence.iter().map(line)).collect();
+        cut(lines.join("\n"), TEXT_BYTES)
+    });
     let id = cut(control.control, limits::NAME_BYTES);
     let section = id.rsplit_once(['.', '-']).map_or("", |(section, _)| section).to_owned();
     Finding {
@@ -132,9 +135,23 @@ fn finding(policy: &str, control: OfControl, verdict: &'static str) -> Finding {
         title: cut(control.title, TEXT_BYTES),
         level: control.level,
         section,
-        evidence: cut(evidence.join("\n"), TEXT_BYTES),
+        evidence,
         remedy: cut(control.remedy.unwrap_or_default(), TEXT_BYTES),
     }
+}
+
+/// The list of evidence as the report has it, with the reason as its first, where it is of the form that the agent writes and not too
+/// long: the page tells source, observation and what was wanted apart.
+fn structured(control: &OfControl) -> Option<String> {
+    let known = |each: &Value| {
+        ["source", "observed", "expected"].iter().all(|name| each.get(name).is_some_and(Value::is_string))
+    };
+    if control.evidence.is_empty() || !control.evidence.iter().all(known) {
+        return None;
+    }
+    let reason = control.reason.iter().map(|why| serde_json::json!({ "source": "", "observed": why, "expected": "" }));
+    let all: Vec<Value> = reason.chain(control.evidence.iter().cloned()).collect();
+    serde_json::to_string(&all).ok().filter(|text| text.len() <= TEXT_BYTES)
 }
 
 /// A piece of evidence in a line.
@@ -220,6 +237,15 @@ mod tests {
         assert_eq!((failed.verdict, failed.section.as_str(), failed.level), ("fail", "3.1", 2));
         assert_eq!((failed.evidence.as_str(), failed.remedy.as_str()), ("r\nseen: 0777, what: mode", "chmod"));
         assert_eq!((read.findings[1].section.as_str(), read.findings.len()), ("KUB", 3));
+    }
+
+    #[test]
+    fn evidence_of_the_agents_form_keeps_it_with_the_reason_first() {
+        let json = r#"{"policies":[{"policy":"p","findings":[{"control":"c","status":"unknown","reason":"denied",
+            "evidence":[{"source":"/etc/shadow","observed":"?","expected":"mode 0000","holds":null}]}]}]}"#;
+        let read = Read::of(json.as_bytes()).unwrap();
+        let kept: Vec<Value> = serde_json::from_str(&read.findings[0].evidence).unwrap();
+        assert_eq!(kept.iter().map(|each| each["observed"].as_str().unwrap()).collect::<Vec<_>>(), ["denied", "?"]);
     }
 
     #[test]

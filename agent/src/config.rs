@@ -16,7 +16,7 @@ pub use safeguard_daemon::settings::{Found, HumanBytes, HumanDuration, Missing, 
 pub use safeguard_pods::{Access, AccessMode};
 
 pub(crate) use check::Checked;
-pub(crate) use resolve::resolve_checked;
+pub(crate) use resolve::{resolve_checked, way};
 pub(crate) use restart::{merge, needs_restart};
 
 /// The settings file of the agent.

@@ -16,23 +16,24 @@ pub(crate) struct Way {
 }
 
 impl Way {
-    /// The way that was found; `None` if nobody needs one.
+    /// This way, with tokens of the node's role if there is an SDK to make them with.
     pub(crate) fn new(
+        access: Access,
         settings: &Kubernetes,
         resolved: &Resolved,
         environment: &Environment,
-        sdk: &SdkConfig,
-    ) -> Option<Self> {
+        sdk: Option<&SdkConfig>,
+    ) -> Self {
         let get = |name| environment.get(name).unwrap_or_default().to_owned();
         let cluster = Some(resolved.names.cluster.as_str()).filter(|cluster| !cluster.is_empty());
         let means = Means {
             ca_file: settings.ca_file.clone(),
             token_file: settings.token_file.clone(),
-            minted: cluster.map(|cluster| node_token(cluster, sdk)),
+            minted: cluster.zip(sdk).map(|(cluster, sdk)| node_token(cluster, sdk)),
             service: (get("KUBERNETES_SERVICE_HOST"), get("KUBERNETES_SERVICE_PORT")),
             user_agent: concat!("safeguard-agent/", env!("CARGO_PKG_VERSION")),
         };
-        Some(Self { access: resolved.kubernetes.clone()?, means })
+        Self { access, means }
     }
 }
 

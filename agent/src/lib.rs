@@ -29,6 +29,7 @@ mod health;
 mod kubernetes;
 mod metrics;
 mod routes;
+mod sdk;
 mod summary;
 
 pub use agent::{Agent, ReloadError, StartError};

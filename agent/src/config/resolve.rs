@@ -1,7 +1,7 @@
 //! Finds what was left open: who this node is. Only what is needed is looked for, and each source is asked only when
 //! those before it were silent.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use safeguard_aws::kubelet::{CLUSTER_TAGS, KUBECONFIG, cluster_in_tags, node_name};
@@ -9,11 +9,11 @@ use safeguard_aws::{Environment, Identity, Wanted};
 use safeguard_daemon::settings::{Found, Missing, Source};
 use safeguard_host::HostRoot;
 use safeguard_logs::{NodeNames, Variable};
-use safeguard_pods::{Access, AccessMode, Surroundings};
+use safeguard_pods::{Access, AccessMode, Chosen, Surroundings};
 
 use super::check::Checked;
 use super::discover;
-use super::raw::Settings;
+use super::raw::{Kubernetes, Settings};
 
 /// For all host files: they are small, but a disk may hang.
 const HOST_DEADLINE: Duration = Duration::from_secs(5);
@@ -102,22 +102,31 @@ pub(crate) async fn resolve_checked(settings: &Settings, checked: &Checked, envi
     Resolved { names: names(settings, &found), kubernetes, found }
 }
 
+/// The way to the API server, as settings and environment have it.
+pub(crate) async fn way(kubernetes: &Kubernetes, environment: &Environment) -> Chosen {
+    let around = Surroundings {
+        in_cluster: environment.get("KUBERNETES_SERVICE_HOST").is_some(),
+        kubeconfigs: handed(environment).into_iter().chain([KUBECONFIG.into()]).collect(),
+    };
+    kubernetes.access().choose(&around).await
+}
+
+/// The kubeconfig that systemd handed over.
+fn handed(environment: &Environment) -> Option<PathBuf> {
+    environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join("kubeconfig"))
+}
+
 /// The way to the API server, and who says that it is the way.
 async fn access(settings: &Settings, environment: &Environment, found: &mut Found) -> Access {
     let kubernetes = &settings.kubernetes;
-    let handed = environment.get("CREDENTIALS_DIRECTORY").map(|dir| Path::new(dir).join("kubeconfig"));
-    let around = Surroundings {
-        in_cluster: environment.get("KUBERNETES_SERVICE_HOST").is_some(),
-        kubeconfigs: handed.clone().into_iter().chain([KUBECONFIG.into()]).collect(),
-    };
-    let access = kubernetes.access().choose(&around).await.access;
+    let access = way(kubernetes, environment).await.access;
     let mode = match &access {
         Access::Url(_) => None,
         Access::InCluster => Some(("in-cluster", Source::Env("KUBERNETES_SERVICE_HOST"))),
         Access::Kubeconfig(path) => {
             if kubernetes.kubeconfig.is_none() {
                 let usual = Source::Kubelet("its own kubeconfig");
-                let is_handed = handed.as_ref() == Some(path);
+                let is_handed = handed(environment).as_ref() == Some(path);
                 let source = if is_handed { Source::Env("CREDENTIALS_DIRECTORY") } else { usual };
                 found.insert("kubernetes.kubeconfig", path.display().to_string(), source);
             }

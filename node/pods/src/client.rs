@@ -179,7 +179,7 @@ async fn beginning(mut body: Incoming, within: Duration) -> Vec<u8> {
 }
 
 /// An error with what caused it: the outermost says little.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

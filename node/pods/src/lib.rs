@@ -3,6 +3,8 @@
 //! Comes in: the lists and watches of the Kubernetes API. Goes out: a [`Reader`] that anyone may hold, and that answers from
 //! memory at once, whether the API server is up or not.
 //!
+//! Beside that, [`configz`] asks this node's kubelet what it runs with.
+//!
 //! Never: writes to Kubernetes, keeps more of a pod than is asked for, runs a program to get a token, or decides what a pod
 //! may have.
 //!
@@ -13,6 +15,7 @@
 mod access;
 mod backoff;
 mod client;
+mod configz;
 mod health;
 mod index;
 mod kubeconfig;
@@ -27,6 +30,7 @@ mod trouble;
 mod watch;
 
 pub use access::{Access, AccessError, AccessMode, AccessSettings, Chosen, Contradiction, Means, Surroundings};
+pub use configz::{ConfigzError, configz};
 pub use health::{Feed, Health};
 pub use index::{Reader, Writer, index};
 pub use kubeconfig::{Kubeconfig, KubeconfigError};

@@ -42,6 +42,9 @@ pub(crate) const MAX_ENVELOPE_BYTES: usize = 64 * 1024;
 /// What is read of an answer that is an error.
 pub(crate) const MAX_ERROR_BYTES: usize = 16 * 1024;
 
+/// What the kubelet says of its configuration has some 5 KiB.
+pub(crate) const MAX_CONFIGZ_BYTES: usize = 1024 * 1024;
+
 /// How much of the API server's own words is repeated.
 pub(crate) const MAX_MESSAGE_CHARS: usize = 300;
 

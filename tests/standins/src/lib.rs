@@ -16,6 +16,7 @@ mod dates;
 pub mod identity_ca;
 pub mod imds;
 pub mod journald;
+mod kubelet;
 pub mod kubernetes;
 mod listen;
 mod script;
@@ -35,6 +36,7 @@ pub use cloudwatch::{
 pub use identity_ca::IdentityCa;
 pub use imds::{Imds, ImdsOptions};
 pub use journald::{Journald, Shape};
+pub use kubelet::Kubelet;
 pub use kubernetes::{Kubernetes, KubernetesOptions};
 pub use listen::Listen;
 pub use sts::{Sts, StsOptions};

@@ -25,7 +25,15 @@ impl Tls {
     /// # Errors
     /// When the cryptography provider cannot make keys.
     pub fn generate() -> io::Result<Tls> {
-        let (ca_pem, config) = generate().map_err(io::Error::other)?;
+        Tls::generate_for(&["localhost", "127.0.0.1", "::1"])
+    }
+
+    /// Makes a new authority and a server certificate for these names and addresses alone.
+    ///
+    /// # Errors
+    /// When a name is none, or the cryptography provider cannot make keys.
+    pub fn generate_for(names: &[&str]) -> io::Result<Tls> {
+        let (ca_pem, config) = generate(names).map_err(io::Error::other)?;
         Ok(Tls { ca_pem, acceptor: TlsAcceptor::from(Arc::new(config)) })
     }
 
@@ -46,7 +54,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-fn generate() -> Result<(String, ServerConfig), Box<dyn std::error::Error + Send + Sync>> {
+fn generate(names: &[&str]) -> Result<(String, ServerConfig), Box<dyn std::error::Error + Send + Sync>> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.distinguished_name.push(DnType::CommonName, "stand-in authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -55,8 +63,7 @@ fn generate() -> Result<(String, ServerConfig), Box<dyn std::error::Error + Send
     let ca_pem = authority.self_signed(&authority_key)?.pem();
     let issuer = Issuer::new(authority, authority_key);
 
-    let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
-    let mut leaf = CertificateParams::new(names)?;
+    let mut leaf = CertificateParams::new(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>())?;
     leaf.distinguished_name.push(DnType::CommonName, "stand-in");
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     leaf.use_authority_key_identifier_extension = true;

@@ -26,7 +26,7 @@ impl fmt::Display for Predicate {
             Self::Accounts(it) => f.write_str(accounts(*it)),
             Self::AuditRule(it) => f.write_str(&audit_rule(it)),
             Self::Certificate(it) => f.write_str(&certificate(it)),
-            Self::Clock(it) => write!(f, "the kernel's clock is kept in step, at most {} ms off", it.max_error_ms),
+            Self::Clock(it) => write!(f, "the clock is kept in step, at most {} ms off", it.max_error_ms),
             Self::Config(it) => f.write_str(&config(it)),
             Self::File(it) => f.write_str(&file(it)),
             Self::Imds(Imds::RequiresTokens) => {

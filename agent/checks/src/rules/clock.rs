@@ -1,4 +1,4 @@
-//! The host's clock against its time source, as the kernel tells it (`adjtimex(2)`), handed in as an input.
+//! The host's clock against its time source, as what keeps it in step tells, handed in as an input.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -7,13 +7,13 @@ use crate::facts::Facts;
 use crate::observed::{Cause, Unobserved};
 use crate::verdict::{Evidence, Verdict};
 
-const SOURCE: &str = "the kernel's clock (adjtimex)";
+const SOURCE: &str = "the clock (chronyc tracking)";
 
 /// What the clock has to be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Clock {
-    /// The kernel says that something keeps the clock in step, and its estimated error is at most so many milliseconds.
+    /// What keeps the clock says that it is in step with a source, and off by at most so many milliseconds.
     pub max_error_ms: u32,
 }
 
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn a_clock_that_nobody_asked_is_unknown() {
         said(None).unknown(IN_STEP);
-        let why = said(Some(Err("adjtimex: refused".to_owned()))).unknown(IN_STEP);
+        let why = said(Some(Err("chronyd refused".to_owned()))).unknown(IN_STEP);
         assert!(why.contains("refused"), "{why}");
         Fixture::dead().not_applicable(IN_STEP);
     }

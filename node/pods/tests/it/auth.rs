@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use safeguard_pods::{ApiServer, FileToken};
-use tokio_rustls::TlsAcceptor;
 
 use crate::rig::{asked, deadlines, fixed, list, pod, start, start_with, wanted};
 use crate::script::{Asked, Reply, Server};
+use crate::tls::tls;
 
 fn one_pod(asked: &Asked) -> Reply {
     if asked.watches { Reply::events([]) } else { Reply::json(&list(1, &[pod("a", 1, "10.0.0.1")])) }
@@ -73,35 +71,16 @@ async fn what_is_missing_is_named_where_the_api_server_forbids() {
     rig.until("no error", |reader| reader.health().last_error.is_none()).await;
 }
 
-/// An authority, and a certificate of it for 127.0.0.1.
-fn tls() -> (String, TlsAcceptor) {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority_key = KeyPair::generate().unwrap();
-    let pem = authority.self_signed(&authority_key).unwrap().pem();
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    let certificate = leaf.signed_by(&key, &Issuer::new(authority, authority_key)).unwrap();
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key)
-        .unwrap();
-    (pem, TlsAcceptor::from(Arc::new(config)))
-}
-
 #[tokio::test]
 async fn only_the_clusters_authority_is_trusted() {
-    let (pem, acceptor) = tls();
+    let (pem, acceptor) = tls("127.0.0.1");
     let server = Server::start_at("127.0.0.1:0".parse().unwrap(), Some(acceptor), one_pod).await;
     let url = format!("https://{}", server.address);
     let connect = |authority: &str| {
         let api = ApiServer::new(&url, Some(authority.as_bytes()), fixed()).unwrap();
         start_with(api.with_deadlines(deadlines()), wanted())
     };
-    let (other, _) = tls();
+    let (other, _) = tls("127.0.0.1");
     let deceived = connect(&other);
     deceived.until("the error", |reader| reader.health().last_error.is_some()).await;
     let said = deceived.reader.health().last_error.unwrap();

@@ -3,10 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests are tests, which clippy.toml cannot tell")]
 
 mod auth;
+mod configz;
 mod faults;
 mod lists;
 mod outages;
 mod rig;
 mod script;
 mod standing;
+mod tls;
 mod watches;

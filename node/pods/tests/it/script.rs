@@ -76,6 +76,11 @@ impl Reply {
         Self::steps(events.into_iter().map(|event| Step::Send(format!("{event}\n"))).chain([Step::Hang]))
     }
 
+    /// With another status.
+    pub(crate) fn status(self, status: u16) -> Self {
+        Self { status, ..self }
+    }
+
     /// A refusal as the API server words it.
     pub(crate) fn error(status: u16, reason: &str, message: &str) -> Self {
         let body = serde_json::json!({

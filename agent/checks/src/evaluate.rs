@@ -128,6 +128,7 @@ fn finding(facts: &Facts<'_>, policy: &Policy, control: &Control) -> Finding {
         unobserved,
         evidence: verdict.map(|v| v.evidence).unwrap_or_default(),
         exception: None,
+        remedy: matches!(status, Status::Fail | Status::Unknown | Status::Manual).then(|| control.remedy.clone()),
     }
 }
 

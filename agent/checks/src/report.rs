@@ -77,6 +77,9 @@ pub struct Finding {
     /// The exception that covers it, or that does no longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exception: Option<ExceptionNote>,
+    /// How to mend it, where it does not pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
 }
 
 /// What an exception does for a finding.

@@ -34,6 +34,8 @@ pub struct Identity {
     pub account: String,
     /// Instance id.
     pub instance_id: String,
+    /// AMI that it was started from.
+    pub image_id: String,
     /// Instance type, such as `m7i.large`.
     pub instance_type: String,
     /// Availability zone.
@@ -113,6 +115,8 @@ struct Document {
     account_id: String,
     instance_id: String,
     #[serde(default)]
+    image_id: String,
+    #[serde(default)]
     instance_type: String,
     #[serde(default)]
     availability_zone: String,
@@ -125,6 +129,7 @@ async fn ask(client: &imds::Client, wanted: Wanted<'_>) -> Result<Identity, Iden
         region: document.region,
         account: document.account_id,
         instance_id: document.instance_id,
+        image_id: document.image_id,
         instance_type: document.instance_type,
         availability_zone: document.availability_zone,
         ..Identity::default()

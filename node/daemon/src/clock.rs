@@ -21,6 +21,14 @@ pub fn now() -> SystemTime {
     SystemTime::now()
 }
 
+/// Time since boot, in milliseconds, sleep included. It runs on when the clock is set.
+#[must_use]
+pub fn uptime_ms() -> u64 {
+    use nix::time::{ClockId, clock_gettime};
+    let since_boot = clock_gettime(ClockId::CLOCK_BOOTTIME).map(std::time::Duration::from);
+    since_boot.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
 /// `time` in milliseconds since the Unix epoch; see [`now_ms`] for the edges.
 #[must_use]
 pub fn unix_ms(time: SystemTime) -> i64 {

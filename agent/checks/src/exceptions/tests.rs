@@ -35,6 +35,7 @@ fn finding(control: &str, status: Status) -> Finding {
         unobserved: (status == Status::Unknown).then(|| Unobserved::new(Cause::Io, "x")),
         evidence: Vec::new(),
         exception: None,
+        remedy: None,
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) fn finding(control: &str, status: Status) -> Finding {
             _ => Vec::new(),
         },
         exception: None,
+        remedy: None,
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_cloudwatchlogs::Config;
-use safeguard_aws::SdkError;
+use safeguard_aws::{SdkConfig, SdkError};
 use safeguard_daemon::admin::{self, BindError, Handler};
 use safeguard_daemon::clock;
 use safeguard_daemon::lock::{InstanceLock, LockError};
@@ -19,7 +19,9 @@ use crate::checks;
 use crate::config::{self, Checked, Environment, Missing, Problems, ProgramSettings, Resolved, Settings};
 use crate::exclusions::Follower;
 use crate::health::Health;
+use crate::heartbeat::{self, HeartbeatError};
 use crate::kubernetes::Way;
+use crate::overview::Who;
 use crate::routes::{Admin, Inside, Metrics};
 use crate::sdk::sdk_config;
 use crate::summary::Summary;
@@ -57,6 +59,9 @@ pub enum StartError {
     /// The room of the checks.
     #[error(transparent)]
     Checks(#[from] safeguard_checks::continuous::StartError),
+    /// The room of the heartbeat.
+    #[error(transparent)]
+    Heartbeat(#[from] HeartbeatError),
 }
 
 /// Why new settings are refused.
@@ -102,12 +107,17 @@ impl Agent {
         let unix = admin::bind_unix(&settings.socket())?;
         let tcp = checked.metrics.map(admin::bind_tcp).transpose()?;
         let (socket, metrics) = (unix.local_path().to_owned(), tcp.as_ref().map(admin::TcpServer::local_addr));
-        let (logs, follower) = match settings.logs.enabled {
-            true => {
-                let (logs, follower) = start_logs(&settings, checked, &environment, &resolved).await?;
+        let beats = settings.heartbeat.url.is_some();
+        let sdk = match settings.logs.enabled || beats {
+            true => Some(sdk_config(&settings, &resolved, &environment).await?),
+            false => None,
+        };
+        let (logs, follower) = match &sdk {
+            Some(sdk) if settings.logs.enabled => {
+                let (logs, follower) = start_logs(&settings, checked, &environment, &resolved, sdk).await?;
                 (Some(logs), follower)
             }
-            false => (None, None),
+            _ => (None, None),
         };
         let shutdown = Shutdown::new();
         let mut servers = JoinSet::new();
@@ -115,11 +125,24 @@ impl Agent {
             true => Some(checks::start(&settings, &resolved, &environment, &mut servers, &shutdown)?),
             false => None,
         };
-        let inside = Arc::new(Inside { logs, checks });
+        let (heartbeat, teller) = match sdk {
+            Some(sdk) => heartbeat::start(&settings, &environment, &resolved, sdk)?.unzip(),
+            None => (None, None),
+        };
+        let inside = Arc::new(Inside {
+            logs,
+            checks,
+            heartbeat,
+            who: Who::of(&resolved),
+            proxy_socket: settings.heartbeat.proxy_socket.clone(),
+        });
         let admin: Arc<dyn Handler> = Arc::new(Admin(inside.clone()));
         servers.spawn(unix.run(admin, shutdown.clone()));
         if let Some(tcp) = tcp {
             servers.spawn(tcp.run(Arc::new(Metrics(inside.clone())), shutdown.clone()));
+        }
+        if let Some(teller) = teller {
+            servers.spawn(teller.tell(inside.clone(), shutdown.clone()));
         }
         if let Some(follower) = follower {
             servers.spawn(follower.follow(inside.clone(), shutdown.clone()));
@@ -151,6 +174,12 @@ impl Agent {
     #[must_use]
     pub fn checks(&self) -> Option<Arc<safeguard_checks::continuous::Snapshot>> {
         self.inside.checks.as_ref()?.latest()
+    }
+
+    /// How the heartbeat goes; `None` where there is none.
+    #[must_use]
+    pub fn heartbeat(&self) -> Option<safeguard_heartbeat::Status> {
+        self.inside.heartbeat.as_ref().map(safeguard_heartbeat::Heartbeat::status)
     }
 
     /// Whether everything that runs makes progress.
@@ -213,6 +242,12 @@ impl Agent {
             },
         };
         self.shutdown.trigger();
+        let inside = self.inside.clone();
+        let stopped =
+            tokio::task::spawn_blocking(move || inside.heartbeat.as_ref().map(safeguard_heartbeat::Heartbeat::stop));
+        if tokio::time::timeout(SERVERS_DEADLINE, stopped).await.is_err() {
+            tracing::debug!("the heartbeat waits for the disk and was left");
+        }
         let ended = async { while self.servers.join_next().await.is_some() {} };
         if tokio::time::timeout(SERVERS_DEADLINE, ended).await.is_err() {
             tracing::debug!("the admin servers were cut off");
@@ -227,10 +262,10 @@ async fn start_logs(
     checked: Checked,
     environment: &Environment,
     resolved: &Resolved,
+    sdk: &SdkConfig,
 ) -> Result<(Logs, Option<Follower>), StartError> {
     let (aws, logs) = (&settings.aws, &settings.logs);
-    let sdk = sdk_config(settings, resolved, environment).await?;
-    let mut config = Config::from(&sdk).to_builder();
+    let mut config = Config::from(sdk).to_builder();
     if let Some(endpoint) = resolved.found.or(aws.endpoint_url.as_ref(), "aws.endpoint_url") {
         config = config.endpoint_url(endpoint);
     }
@@ -238,8 +273,9 @@ async fn start_logs(
     let deadlines = Deadlines { connect: logs.connect_deadline.0, read: READ_DEADLINE.min(total), total };
     let api = SdkLogs::new(&config.build(), deadlines);
     let host = HostRoot::open(&settings.node.host_root)?;
-    let way = resolved.kubernetes.clone();
-    let way = way.map(|access| Way::new(access, &settings.kubernetes, resolved, environment, Some(&sdk)));
+    // Kubernetes may be known for the heartbeat alone.
+    let way = resolved.kubernetes.clone().filter(|_| !checked.may_exclude().is_empty());
+    let way = way.map(|access| Way::new(access, &settings.kubernetes, resolved, environment, Some(sdk)));
     let mut follower = way.map(|way| Follower::begin(way, resolved.names.node.clone(), checked.may_exclude().to_vec()));
     let room = checked.logs(logs, &settings.agent.state_dir, resolved.names.clone(), environment);
     let first = match &mut follower {

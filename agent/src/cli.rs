@@ -3,11 +3,14 @@
 mod arguments;
 mod check;
 mod config;
+mod heartbeat;
+mod overview;
 mod policy;
 mod run;
 mod service;
 mod status;
 mod table;
+mod units;
 
 pub(crate) use arguments::Cli;
 

@@ -9,7 +9,7 @@ mod raw;
 mod resolve;
 mod restart;
 
-pub use raw::{Aws, Checks, Class, Format, Groups, Kubernetes, Logs, Node, Oversize, Process, Settings};
+pub use raw::{Aws, Checks, Class, Format, Groups, Heartbeat, Kubernetes, Logs, Node, Oversize, Process, Settings};
 pub use resolve::{Resolved, resolve};
 pub use safeguard_aws::Environment;
 pub use safeguard_daemon::settings::{Found, HumanBytes, HumanDuration, Missing, Problems, ProgramSettings, Source};

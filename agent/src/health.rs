@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use safeguard_checks::continuous::Checks;
+use safeguard_heartbeat::Heartbeat;
 use safeguard_logs::Logs;
 use serde::{Deserialize, Serialize};
 
@@ -20,13 +21,14 @@ pub struct Health {
 }
 
 impl Health {
-    pub(crate) fn of(logs: Option<&Logs>, checks: Option<&Checks>) -> Self {
+    pub(crate) fn of(logs: Option<&Logs>, checks: Option<&Checks>, heartbeat: Option<&Heartbeat>) -> Self {
         let progress = logs.map(Logs::health);
         let (reading, shipping) = progress.map_or_else(Default::default, |p| (p.reading, p.shipping));
-        Self::judge(reading, shipping, checks.map(Checks::silence).unwrap_or_default())
+        let beating = heartbeat.map(Heartbeat::silence).unwrap_or_default();
+        Self::judge(reading, shipping, checks.map(Checks::silence).unwrap_or_default(), beating)
     }
 
-    fn judge(reading: Duration, shipping: Duration, checking: Duration) -> Self {
+    fn judge(reading: Duration, shipping: Duration, checking: Duration, beating: Duration) -> Self {
         let stuck = |what: &str, silence: Duration| {
             let seconds = silence.as_secs();
             (silence >= MAX_SILENCE).then(|| format!("{what} has made no progress for {seconds} s"))
@@ -34,10 +36,11 @@ impl Health {
         let reading = stuck("reading log files (a disk or file system that does not answer?)", reading);
         let shipping = stuck("shipping to CloudWatch Logs", shipping);
         let checking = stuck("looking at the host (a disk or file system that does not answer?)", checking);
-        // Logs have to flow. A look at the host that hangs is told, and shows by its age; to be started again would not mend the
-        // disk it waits for, and would stop the logs.
+        let beating = stuck("the heartbeat (a disk that does not answer?)", beating);
+        // Logs have to flow. A look at the host or a heartbeat that hangs is told, and shows by its age; to be started again would
+        // not mend the disk it waits for, and would stop the logs.
         let healthy = reading.is_none() && shipping.is_none();
-        Self { healthy, reasons: reading.into_iter().chain(shipping).chain(checking).collect() }
+        Self { healthy, reasons: [reading, shipping, checking, beating].into_iter().flatten().collect() }
     }
 }
 
@@ -48,12 +51,12 @@ mod tests {
     #[test]
     fn silence_of_any_loop_is_a_reason() {
         let (short, long) = (Duration::from_secs(29), Duration::from_secs(31));
-        assert!(Health::judge(short, short, short).healthy);
-        let health = Health::judge(long, short, short);
+        assert!(Health::judge(short, short, short, short).healthy);
+        let health = Health::judge(long, short, short, short);
         assert!(!health.healthy && health.reasons[0].contains("reading") && health.reasons[0].contains("31 s"));
-        assert!(Health::judge(short, long, short).reasons[0].contains("shipping"));
-        assert_eq!(Health::judge(long, long, long).reasons.len(), 3);
-        let checking = Health::judge(short, short, long);
+        assert!(Health::judge(short, long, short, short).reasons[0].contains("shipping"));
+        assert_eq!(Health::judge(long, long, long, long).reasons.len(), 4);
+        let checking = Health::judge(short, short, long, long);
         assert!(
             checking.healthy && checking.reasons[0].contains("looking at the host"),
             "told, and no reason to be killed"

@@ -5,6 +5,7 @@
 //! `pod` and `container`, a file's `path`, and a journal unit's `unit`.
 
 mod checked;
+mod heartbeat;
 
 use std::collections::BTreeMap;
 use std::fmt::Error;
@@ -16,6 +17,7 @@ use prometheus_client::encoding::text::encode as encode_text;
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 use safeguard_checks::continuous::Snapshot as CheckSnapshot;
+use safeguard_heartbeat::Status as HeartbeatStatus;
 use safeguard_logs::{Count, Ledger, LogName, Status};
 
 /// What `encode` writes (OpenMetrics 1.0, which Prometheus and the CloudWatch agent read).
@@ -25,10 +27,11 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 pub(crate) fn encode(
     status: Option<&Status>,
     checks: Option<Arc<CheckSnapshot>>,
+    heartbeat: Option<HeartbeatStatus>,
     healthy: bool,
 ) -> Result<String, Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(Snapshot { status: status.cloned(), checks, healthy }));
+    registry.register_collector(Box::new(Snapshot { status: status.cloned(), checks, heartbeat, healthy }));
     let mut text = String::new();
     encode_text(&mut text, &registry)?;
     Ok(text)
@@ -38,6 +41,7 @@ pub(crate) fn encode(
 struct Snapshot {
     status: Option<Status>,
     checks: Option<Arc<CheckSnapshot>>,
+    heartbeat: Option<HeartbeatStatus>,
     healthy: bool,
 }
 
@@ -55,6 +59,9 @@ impl Collector for Snapshot {
         gauge(out, "safeguard_build_info", "Version of the agent", [(version, 1)])?;
         if let Some(checks) = &self.checks {
             checked::encode(out, checks)?;
+        }
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat::encode(out, heartbeat)?;
         }
         let Some(status) = &self.status else { return Ok(()) };
         logs(out, status)?;

@@ -1,14 +1,17 @@
 //! What the admin socket and the metrics port answer.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use safeguard_checks::continuous::Checks;
 use safeguard_daemon::admin::{BoxFuture, Handler, Method, Response};
+use safeguard_heartbeat::Heartbeat;
 use safeguard_logs::{Logs, Status};
 
 use crate::health::Health;
 use crate::metrics;
+use crate::overview::{Overview, Who};
 
 /// For a snapshot of the log room, which answers between two reads.
 const STATUS_DEADLINE: Duration = Duration::from_secs(5);
@@ -18,6 +21,10 @@ const STATUS_DEADLINE: Duration = Duration::from_secs(5);
 pub(crate) struct Inside {
     pub(crate) logs: Option<Logs>,
     pub(crate) checks: Option<Checks>,
+    pub(crate) heartbeat: Option<Heartbeat>,
+    /// Who this node is, and where its proxy answers.
+    pub(crate) who: Who,
+    pub(crate) proxy_socket: PathBuf,
 }
 
 impl Inside {
@@ -26,14 +33,15 @@ impl Inside {
     }
 
     pub(crate) fn health(&self) -> Health {
-        Health::of(self.logs.as_ref(), self.checks.as_ref())
+        Health::of(self.logs.as_ref(), self.checks.as_ref(), self.heartbeat.as_ref())
     }
 
     async fn metrics(&self) -> Response {
         // Without a snapshot the rest is still worth a scrape: `safeguard_healthy` says that something is wrong.
         let status = self.status().await;
         let checks = self.checks.as_ref().and_then(Checks::latest);
-        match metrics::encode(status.as_ref(), checks, self.health().healthy) {
+        let heartbeat = self.heartbeat.as_ref().map(Heartbeat::status);
+        match metrics::encode(status.as_ref(), checks, heartbeat, self.health().healthy) {
             Ok(text) => Response { status: 200, content_type: metrics::CONTENT_TYPE, body: text.into() },
             Err(error) => Response::text(500, format!("the metrics cannot be written: {error}\n")),
         }
@@ -58,6 +66,17 @@ impl Handler for Admin {
                     Some(None) => Response::text(503, "the first look at the host has not ended yet\n"),
                     Some(Some(snapshot)) => json(200, snapshot.as_ref()),
                 },
+                "/v1/heartbeat/next" => match &self.0.heartbeat {
+                    None => Response::text(404, "there is no heartbeat (`heartbeat.url`)\n"),
+                    Some(heartbeat) => match heartbeat.preview().await {
+                        Some(statement) => json(200, &statement),
+                        None => Response::text(
+                            503,
+                            "there is nothing to say yet: the first look at the host has not ended\n",
+                        ),
+                    },
+                },
+                "/v1/status" => json(200, &Overview::of(&self.0).await),
                 "/v1/health" => {
                     let health = self.0.health();
                     json(if health.healthy { 200 } else { 503 }, &health)

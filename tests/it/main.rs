@@ -10,6 +10,7 @@ mod containerd;
 mod expected;
 mod explorer;
 mod fabric;
+mod heartbeat;
 mod hygiene;
 mod journald;
 mod kill;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use safeguard_agent::config::{ProgramSettings, Settings};
 
-use super::{check, config, policy, run, status};
+use super::{check, config, heartbeat, overview, policy, run, status};
 
 const DEFAULT_PATH: &str = Settings::DEFAULT_PATH;
 
@@ -15,6 +15,7 @@ Examples:
   safeguard-agent config check                                 can the settings be used?
   safeguard-agent config show                                  what is in force, and where it came from
   safeguard-agent run                                          ship (under systemd or Kubernetes)
+  safeguard-agent status                                       how everything stands, on one screen
   safeguard-agent logs status --watch                          what is delivered, what is behind, and why
   safeguard-agent check                                        how this host stands against CIS and our own policy
   safeguard-agent check explain KUB-01                         one control in full: seen, wanted, why, how to mend it
@@ -26,7 +27,7 @@ Exit codes:
   75  another agent runs on this node
 `check` has its own: 0 clean, 1 findings, 2 could not run, 64 the command line is wrong";
 
-/// Ships the logs of a Kubernetes node to Amazon CloudWatch Logs, and says how the node stands against CIS.
+/// Ships the logs of a Kubernetes node to Amazon CloudWatch Logs, says how the node stands against CIS, and tells the safeguard.
 #[derive(Debug, Parser)]
 #[command(name = "safeguard-agent", version, about, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -48,6 +49,27 @@ Example:
     /// The settings: an example, a check, and what is in force.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Ask the running agent how everything stands: who the node is, how the safeguard sees it, checks, logs, proxy.
+    #[command(after_help = "\
+Lines:
+  identity   what vouches for the node (iid: AWS for the instance; sts: AWS for its key; psat: the cluster for the pod)
+  beat       the last heartbeat that the safeguard took for live
+  state      how the safeguard sees the node, since when and why
+  trouble    why beats do not arrive, with the code of docs/protocol.md, and what to do
+
+Examples:
+  sudo safeguard-agent status
+  sudo safeguard-agent status --format json | jq .heartbeat.posture")]
+    Status {
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+        #[command(flatten)]
+        admin: AdminSocket,
+    },
+    /// The heartbeat.
+    #[command(subcommand)]
+    Heartbeat(HeartbeatCommand),
     /// Container logs.
     #[command(subcommand)]
     Logs(LogsCommand),
@@ -290,10 +312,22 @@ Examples:
         /// How to print it.
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
-        /// Admin socket of the agent.
-        #[arg(long, value_name = "PATH", default_value = "/run/safeguard/agent.sock")]
-        socket: PathBuf,
+        #[command(flatten)]
+        admin: AdminSocket,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum HeartbeatCommand {
+    /// Print what would be signed and sent now, to the letter (docs/protocol.md, "Beats"). Asks the running agent; sends nothing.
+    Show(AdminSocket),
+}
+
+#[derive(Debug, Args)]
+struct AdminSocket {
+    /// Admin socket of the agent.
+    #[arg(long, value_name = "PATH", default_value = "/run/safeguard/agent.sock")]
+    socket: PathBuf,
 }
 
 /// How something is printed.
@@ -313,7 +347,9 @@ impl Cli {
             Command::Config(ConfigCommand::Example) => config::example(),
             Command::Config(ConfigCommand::Check(args)) => config::check(args.config),
             Command::Config(ConfigCommand::Show { config, format }) => config::show(config.config, format),
-            Command::Logs(LogsCommand::Status { watch, format, socket }) => status::status(&socket, format, watch),
+            Command::Status { format, admin } => overview::status(&admin.socket, format),
+            Command::Heartbeat(HeartbeatCommand::Show(admin)) => heartbeat::show(&admin.socket),
+            Command::Logs(LogsCommand::Status { watch, format, admin }) => status::status(&admin.socket, format, watch),
             Command::Check(check) => match check.command {
                 None => check::check(&check.args),
                 Some(CheckSubcommand::Explain { id, args }) => check::explain(&id, &args),

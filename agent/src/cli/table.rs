@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use safeguard_agent::{Count, JournalStatus, Ledger, LogStatus, Status, TargetStatus};
 use safeguard_daemon::terminal::{BOLD, RED, Style, YELLOW, printable};
 
+use super::units::{age, bytes, seconds};
+
 /// Longest message in the table; `--format json` has all of it.
 const MESSAGE: usize = 80;
 
@@ -198,35 +200,6 @@ fn message(text: &str) -> String {
     match text.char_indices().nth(MESSAGE) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
-    }
-}
-
-/// Binary units, one decimal below ten.
-fn bytes(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let (mut value, mut unit) = (bytes, 0);
-    while value >= 1024 * 1024 && unit + 1 < UNITS.len() {
-        value /= 1024;
-        unit += 1;
-    }
-    let (whole, tenth) = (value / 1024, value % 1024 * 10 / 1024);
-    if whole < 10 { format!("{whole}.{tenth} {}", UNITS[unit]) } else { format!("{whole} {}", UNITS[unit]) }
-}
-
-fn age(ms: i64) -> String {
-    // A line from the future is as young as can be.
-    seconds(u64::try_from(ms.max(0)).unwrap_or(0) / 1000)
-}
-
-fn seconds(s: u64) -> String {
-    match s {
-        0..60 => format!("{s}s"),
-        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
-        3600..86400 => format!("{}h{:02}m", s / 3600, s % 3600 / 60),
-        _ => format!("{}d{:02}h", s / 86400, s % 86400 / 3600),
     }
 }
 

@@ -10,6 +10,7 @@ use safeguard_aws::Environment;
 use safeguard_aws::kubelet::cluster_char;
 use safeguard_daemon::settings::{Findings, HumanBytes, Problems};
 use safeguard_daemon::telemetry::check_quiet;
+use safeguard_heartbeat::{PublicKey, base_url};
 use safeguard_logs::{
     FileSettings, JournalSettings, Multiline, MultilineSettings, NameKind, NodeNames, Selector, Template, UnitGlob,
     Variable, limits,
@@ -26,6 +27,7 @@ const OWN_UNIT: &str = "safeguard-agent.service";
 const METRICS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464);
 const API_SERVER: &str = "https://0123456789ABCDEF0123456789ABCDEF.gr7.eu-central-1.eks.amazonaws.com";
 const URL: &str = "https://logs.eu-central-1.amazonaws.com";
+const SAFEGUARD: &str = "https://safeguard.example.com";
 
 /// Settings that were judged, in the types of the log room.
 #[derive(Debug)]
@@ -55,6 +57,7 @@ impl Settings {
         self.check_amounts(&mut found);
         self.check_new_groups(&mut found);
         self.check_checks(&mut found);
+        self.check_heartbeat(&mut found);
         found.test("log.filter", &self.log.filter, check_quiet(&self.log));
         let groups = &self.logs.groups;
         let application = found.template("logs.groups.application", NameKind::Group, &groups.application);
@@ -126,6 +129,42 @@ impl Settings {
         found.duration("checks.interval", checks.interval, Duration::from_secs(10), Duration::from_secs(86_400));
     }
 
+    fn check_heartbeat(&self, found: &mut Findings) {
+        let heartbeat = &self.heartbeat;
+        let word = |c: char| c.is_ascii_graphic();
+        found.word("heartbeat.tenant", heartbeat.tenant.as_deref(), 253, word, "a name that the safeguard knows");
+        for key in &heartbeat.server_keys {
+            if let Err(error) = key.parse::<PublicKey>() {
+                found.add("heartbeat.server_keys", &format!("{key:?}"), &error.to_string());
+            }
+        }
+        let (least, most) = (Duration::from_secs(5), Duration::from_secs(3_600));
+        if let Some(interval) = heartbeat.interval {
+            found.duration("heartbeat.interval", interval, least, most);
+        }
+        // The safeguard keeps single beats for 48 hours.
+        let (least, most) = (Duration::from_secs(60), Duration::from_secs(48 * 3_600));
+        found.duration("heartbeat.spool_age", heartbeat.spool_age, least, most);
+        // One beat has 4 KiB.
+        let (least, most) = (HumanBytes(64_000), HumanBytes(1_000_000_000));
+        if !(least..=most).contains(&heartbeat.spool_bytes) {
+            let reason = format!("allowed are {least} to {most}");
+            found.add("heartbeat.spool_bytes", &format!("\"{}\"", heartbeat.spool_bytes), &reason);
+        }
+        let Some(url) = &heartbeat.url else { return };
+        found.url("heartbeat.url", Some(url), SAFEGUARD);
+        if let Err(error) = base_url(url) {
+            found.add("heartbeat.url", &format!("{url:?}"), &error.to_string());
+        }
+        if heartbeat.tenant.is_none() {
+            found.add("heartbeat.tenant", &"(nothing)", "has to be set where heartbeat.url is");
+        }
+        if heartbeat.server_keys.is_empty() {
+            let reason = "has to be set where heartbeat.url is: the safeguard prints its key when it starts";
+            found.add("heartbeat.server_keys", &"[]", reason);
+        }
+    }
+
     fn check_names(&self, found: &mut Findings) {
         let (node, aws) = (&self.node, &self.aws);
         found.region("aws.region", aws.region.as_deref());
@@ -134,6 +173,7 @@ impl Settings {
         found.word("node.cluster", node.cluster.as_deref(), 100, cluster_char, "the name of an EKS cluster");
         let id = |c: char| c.is_ascii_alphanumeric() || c == '-';
         found.word("node.instance_id", node.instance_id.as_deref(), 64, id, "an id such as \"i-0123456789abcdef0\"");
+        found.word("node.image_id", node.image_id.as_deref(), 64, id, "an id such as \"ami-0123456789abcdef0\"");
         let digit = |c: char| c.is_ascii_digit();
         found.word("node.account", node.account.as_deref(), 12, digit, "the 12 digits of an AWS account");
         found.url("aws.endpoint_url", aws.endpoint_url.as_deref(), URL);
@@ -157,6 +197,9 @@ impl Settings {
             ("kubernetes.kubeconfig", self.kubernetes.kubeconfig.as_deref()),
             ("kubernetes.ca_file", self.kubernetes.ca_file.as_deref()),
             ("kubernetes.token_file", self.kubernetes.token_file.as_deref()),
+            ("heartbeat.ca_file", self.heartbeat.ca_file.as_deref()),
+            ("heartbeat.service_account_token_file", self.heartbeat.service_account_token_file.as_deref()),
+            ("heartbeat.proxy_socket", Some(self.heartbeat.proxy_socket.as_path())),
             ("logs.pods_dir", Some(self.logs.pods_dir.as_path())),
             ("agent.state_dir", Some(self.agent.state_dir.as_path())),
             ("agent.run_dir", Some(self.agent.run_dir.as_path())),

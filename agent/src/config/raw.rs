@@ -23,6 +23,8 @@ pub struct Settings {
     pub logs: Logs,
     /// `[checks]`
     pub checks: Checks,
+    /// `[heartbeat]`
+    pub heartbeat: Heartbeat,
     /// The agent as a process.
     pub agent: Process,
     /// The agent's own log.
@@ -41,13 +43,15 @@ pub struct Node {
     pub instance_id: Option<String>,
     /// AWS account id.
     pub account: Option<String>,
+    /// AMI that the instance was started from.
+    pub image_id: Option<String>,
     /// Where the host's files are, as this process sees them.
     pub host_root: PathBuf,
 }
 
 impl Default for Node {
     fn default() -> Self {
-        Self { name: None, cluster: None, instance_id: None, account: None, host_root: "/".into() }
+        Self { name: None, cluster: None, instance_id: None, account: None, image_id: None, host_root: "/".into() }
     }
 }
 
@@ -353,6 +357,46 @@ impl Default for Checks {
             eks_exceptions: true,
             node_group: None,
             labels: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[heartbeat]`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Heartbeat {
+    /// URL of the safeguard. Without it nothing is sent.
+    pub url: Option<String>,
+    /// Whose node this is, as the safeguard knows it.
+    pub tenant: Option<String>,
+    /// The keys that the safeguard may sign its replies with.
+    pub server_keys: Vec<String>,
+    /// How often the node speaks; as the safeguard says, if it is not set.
+    pub interval: Option<HumanDuration>,
+    /// PEM file with the only authorities to trust for the safeguard.
+    pub ca_file: Option<PathBuf>,
+    /// A projected service-account token of audience `safeguard`.
+    pub service_account_token_file: Option<PathBuf>,
+    /// Admin socket of the metadata proxy, whose posture is told too.
+    pub proxy_socket: PathBuf,
+    /// What may wait on disk while the safeguard is away.
+    pub spool_bytes: HumanBytes,
+    /// How long it may wait.
+    pub spool_age: HumanDuration,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self {
+            url: None,
+            tenant: None,
+            server_keys: Vec::new(),
+            interval: None,
+            ca_file: None,
+            service_account_token_file: None,
+            proxy_socket: "/run/safeguard/proxy.sock".into(),
+            spool_bytes: HumanBytes(16_000_000),
+            spool_age: seconds(48 * 3_600),
         }
     }
 }

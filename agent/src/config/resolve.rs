@@ -36,6 +36,7 @@ struct Needs {
     node: bool,
     account: bool,
     instance_id: bool,
+    image_id: bool,
 }
 
 /// Finds the values that `settings` leave open and that its templates or the SDK need. Settings go first, then the
@@ -51,15 +52,18 @@ pub(crate) async fn resolve_checked(settings: &Settings, checked: &Checked, envi
     let (node, aws) = (&settings.node, &settings.aws);
     let uses = |variable| settings.logs.enabled && checked.uses(variable);
     let mut found = Found::default();
+    // The heartbeat says who speaks, and how the cluster sees the node.
+    let beats = settings.heartbeat.url.is_some();
     // Whose pods to ask for, and for which cluster a token is made.
-    let asks = settings.logs.enabled && !checked.may_exclude().is_empty();
+    let asks = beats || settings.logs.enabled && !checked.may_exclude().is_empty();
     let kubernetes = if asks { Some(access(settings, environment, &mut found).await) } else { None };
     let mints = kubernetes.as_ref().is_some_and(|access| *access != Access::InCluster);
     let needs = Needs {
-        cluster: uses(Variable::Cluster) || mints && settings.kubernetes.token_file.is_none(),
+        cluster: beats || uses(Variable::Cluster) || mints && settings.kubernetes.token_file.is_none(),
         node: uses(Variable::Node) || asks,
-        account: uses(Variable::Account),
-        instance_id: uses(Variable::InstanceId),
+        account: beats || uses(Variable::Account),
+        instance_id: beats || uses(Variable::InstanceId),
+        image_id: beats,
     };
     let env =
         |names: &[&'static str]| environment.first(names).map(|(name, value)| (value.to_owned(), Source::Env(name)));
@@ -72,10 +76,11 @@ pub(crate) async fn resolve_checked(settings: &Settings, checked: &Checked, envi
     let name = name && found.settle("node.name", node.name.as_ref(), local.name);
     let account = needs.account && node.account.is_none();
     let instance = needs.instance_id && node.instance_id.is_none();
+    let image = needs.image_id && node.image_id.is_none();
 
     settle_optional(settings, environment, &mut found);
-    let region = region && settings.logs.enabled;
-    if region || cluster || name || account || instance {
+    let region = region && (settings.logs.enabled || beats);
+    if region || cluster || name || account || instance || image {
         let endpoint = found.or(aws.imds_endpoint.as_ref(), "aws.imds_endpoint");
         let (identity, reason) = ask_imds(endpoint.as_deref(), environment, cluster, name).await;
         let of = |value: fn(&Identity) -> &String| {
@@ -98,6 +103,7 @@ pub(crate) async fn resolve_checked(settings: &Settings, checked: &Checked, envi
         want(name, "node.name", host.map(|h| (h, Source::Imds)), tried, ", or NODE_NAME in the environment");
         want(account, "node.account", of(|i| &i.account), "", "");
         want(instance, "node.instance_id", of(|i| &i.instance_id), "", "");
+        want(image, "node.image_id", of(|i| &i.image_id), "", "");
     }
     Resolved { names: names(settings, &found), kubernetes, found }
 }

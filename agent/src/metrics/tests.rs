@@ -39,7 +39,7 @@ fn status(logs: Vec<LogStatus>) -> Status {
 
 #[test]
 fn the_account_of_a_container_is_there_with_its_reasons() {
-    let text = encode(Some(&status(vec![container("cart-1", "u1")])), None, true).unwrap();
+    let text = encode(Some(&status(vec![container("cart-1", "u1")])), None, None, true).unwrap();
     for line in [
         r#"safeguard_logs_read_lines_total{namespace="shop",pod="cart-1",container="web"} 10"#,
         r#"safeguard_logs_delivered_bytes_total{namespace="shop",pod="cart-1",container="web"} 800"#,
@@ -62,10 +62,10 @@ fn what_pods_leave_out_is_counted_and_is_not_lost() {
     let mut quiet = container("cart-1", "u1");
     quiet.ledger = Ledger { read: Count::new(3, 30), excluded: Count::new(3, 30), ..Ledger::default() };
     let mut status = status(vec![quiet]);
-    let off = encode(Some(&status), None, true).unwrap();
+    let off = encode(Some(&status), None, None, true).unwrap();
     assert!(!off.contains("safeguard_logs_exclusions_problem"), "{off}");
     status.exclusions = Some(ExclusionStatus { containers: 1, problem: Some("the API server is away".to_owned()) });
-    let text = encode(Some(&status), None, true).unwrap();
+    let text = encode(Some(&status), None, None, true).unwrap();
     for line in [
         r#"safeguard_logs_excluded_lines_total{namespace="shop",pod="cart-1",container="web"} 3"#,
         r#"safeguard_logs_excluded_bytes_total{namespace="shop",pod="cart-1",container="web"} 30"#,
@@ -80,7 +80,8 @@ fn what_pods_leave_out_is_counted_and_is_not_lost() {
 
 #[test]
 fn two_pods_of_one_name_are_one_series() {
-    let text = encode(Some(&status(vec![container("db-0", "old"), container("db-0", "new")])), None, true).unwrap();
+    let text =
+        encode(Some(&status(vec![container("db-0", "old"), container("db-0", "new")])), None, None, true).unwrap();
     let series: Vec<&str> = text.lines().filter(|line| line.starts_with("safeguard_logs_read_lines_total{")).collect();
     assert_eq!(series, [r#"safeguard_logs_read_lines_total{namespace="shop",pod="db-0",container="web"} 20"#]);
 }
@@ -97,7 +98,7 @@ fn hostile_names_cannot_make_lines_of_their_own() {
         failing_seconds: Some(4),
         error: None,
     });
-    let text = encode(Some(&status), None, true).unwrap();
+    let text = encode(Some(&status), None, None, true).unwrap();
     let healthy: Vec<&str> = text.lines().filter(|line| line.starts_with("safeguard_healthy")).collect();
     assert_eq!(healthy, ["safeguard_healthy 1"], "{text}");
     let escaped = r#"pod="a\"} 1\nsafeguard_healthy 0\\",container="web"} 10"#;
@@ -107,7 +108,7 @@ fn hostile_names_cannot_make_lines_of_their_own() {
 
 #[test]
 fn every_sample_is_there_once() {
-    let text = encode(Some(&status(vec![container("a", "1"), container("b", "2")])), None, false).unwrap();
+    let text = encode(Some(&status(vec![container("a", "1"), container("b", "2")])), None, None, false).unwrap();
     let mut names: Vec<&str> =
         text.lines().filter(|l| !l.starts_with('#')).filter_map(|l| l.rsplit_once(' ')).map(|(n, _)| n).collect();
     let all = names.len();
@@ -118,6 +119,6 @@ fn every_sample_is_there_once() {
 
 #[test]
 fn without_a_snapshot_the_process_still_answers() {
-    let text = encode(None, None, false).unwrap();
+    let text = encode(None, None, None, false).unwrap();
     assert!(text.contains("safeguard_healthy 0") && !text.contains("safeguard_logs"), "{text}");
 }

@@ -16,6 +16,8 @@ use tokio_rustls::TlsAcceptor;
 #[derive(Clone)]
 pub struct Tls {
     ca_pem: String,
+    certificate_pem: String,
+    key_pem: String,
     acceptor: TlsAcceptor,
 }
 
@@ -33,14 +35,25 @@ impl Tls {
     /// # Errors
     /// When a name is none, or the cryptography provider cannot make keys.
     pub fn generate_for(names: &[&str]) -> io::Result<Tls> {
-        let (ca_pem, config) = generate(names).map_err(io::Error::other)?;
-        Ok(Tls { ca_pem, acceptor: TlsAcceptor::from(Arc::new(config)) })
+        generate(names).map_err(io::Error::other)
     }
 
     /// The authority's certificate.
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// The server's certificate, for a server that reads its own.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The key of the server's certificate.
+    #[must_use]
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
     }
 
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
@@ -54,7 +67,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-fn generate(names: &[&str]) -> Result<(String, ServerConfig), Box<dyn std::error::Error + Send + Sync>> {
+fn generate(names: &[&str]) -> Result<Tls, Box<dyn std::error::Error + Send + Sync>> {
     let mut authority = CertificateParams::new(Vec::new())?;
     authority.distinguished_name.push(DnType::CommonName, "stand-in authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -70,6 +83,7 @@ fn generate(names: &[&str]) -> Result<(String, ServerConfig), Box<dyn std::error
     let key = KeyPair::generate()?;
     let certificate = leaf.signed_by(&key, &issuer)?;
 
+    let (certificate_pem, key_pem) = (certificate.pem(), key.serialize_pem());
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
@@ -77,5 +91,5 @@ fn generate(names: &[&str]) -> Result<(String, ServerConfig), Box<dyn std::error
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok((ca_pem, config))
+    Ok(Tls { ca_pem, certificate_pem, key_pem, acceptor: TlsAcceptor::from(Arc::new(config)) })
 }

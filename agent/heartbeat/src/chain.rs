@@ -1,0 +1,242 @@
+//! The node's key, and the chain of statements that it signs: each number is used once, and is on the disk before it is sent.
+
+use std::path::Path;
+use std::time::Duration;
+
+use safeguard_protocol::{
+    Acknowledgement, Beat, Enrolled, KeyError, Received, SealError, SigningKey, Spool as SpoolSaid, Statement,
+};
+
+use crate::compose::{self, Moment};
+use crate::disk::DiskError;
+use crate::posture::{Node, Posture};
+use crate::spool::{Spool, Stored, Unreadable};
+use crate::state::{Home, State};
+use crate::status::Acknowledged;
+
+/// Why a beat cannot be made or kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChainError {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+}
+
+/// What has to be done before a beat of a node can be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// There is no key, or it is of another instance or tenant: the disk is a copy.
+    NeedsKey,
+    /// The key is not enrolled, or for an earlier boot.
+    NeedsEnrolment,
+    /// Nothing.
+    Enrolled,
+}
+
+/// What the clocks and the last reply say when a beat is made.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Now {
+    pub(crate) now_ms: i64,
+    pub(crate) uptime_ms: u64,
+    pub(crate) clock_offset_ms: Option<i64>,
+    pub(crate) server_nonce: Option<String>,
+    pub(crate) next_due_s: u32,
+}
+
+/// A key and what depends on it.
+#[derive(Debug)]
+struct Keyed {
+    key: SigningKey,
+    state: State,
+    spool: Spool,
+}
+
+/// The chain, or none yet.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    home: Home,
+    tenant: String,
+    keyed: Option<Keyed>,
+    /// Enrol again although the key is enrolled: the safeguard says so.
+    enrol_again: bool,
+}
+
+impl Chain {
+    /// Reads what was kept.
+    pub(crate) fn open(dir: &Path, tenant: &str) -> Result<Self, DiskError> {
+        let home = Home::open(dir)?;
+        let mut chain = Self { home, tenant: tenant.to_owned(), keyed: None, enrol_again: false };
+        let Some((key, state)) = chain.home.load()? else { return Ok(chain) };
+        let (spool, damaged) = Spool::open(chain.home.spool(), key.public())?;
+        let mut keyed = Keyed { key, state, spool };
+        if let Some((sequence, waiting)) = keyed.spool.newest()
+            && sequence > keyed.state.sequence
+        {
+            (keyed.state.sequence, keyed.state.previous) = (sequence, Some(waiting.digest));
+        }
+        for sequence in damaged {
+            tracing::warn!(sequence, "A beat that waited to be sent is damaged. It is declared as dropped.");
+            // Its number was used, and what it said is not known: the next statement cannot name it.
+            if sequence > keyed.state.sequence {
+                (keyed.state.sequence, keyed.state.previous) = (sequence, None);
+            }
+            keyed.state.drop_number(sequence);
+            chain.home.save(&keyed.state)?;
+            keyed.spool.remove(sequence)?;
+        }
+        chain.keyed = Some(keyed);
+        Ok(chain)
+    }
+
+    pub(crate) fn standing(&self, node: &Node) -> Standing {
+        match &self.keyed {
+            None => Standing::NeedsKey,
+            Some(k) if k.state.instance_id != node.instance_id || k.state.tenant != self.tenant => Standing::NeedsKey,
+            Some(k) if k.state.boot_id.as_ref() != Some(&node.boot_id) || self.enrol_again => Standing::NeedsEnrolment,
+            Some(_) => Standing::Enrolled,
+        }
+    }
+
+    /// Makes a key for a node. Beats that the old one signed are dropped: nobody would take them any more.
+    pub(crate) fn new_key(&mut self, node: &Node) -> Result<(), ChainError> {
+        let (key, pkcs8) = SigningKey::generate()?;
+        let state = State::new(key.public().id(), &self.tenant, &node.instance_id);
+        if let Some(mut old) = self.keyed.take() {
+            let beats = old.spool.len();
+            tracing::info!(beats, key_id = %state.key_id, "The node has a new key. Beats of the old one are dropped.");
+            old.spool.clear()?;
+        }
+        self.home.put_key(&pkcs8)?;
+        self.home.save(&state)?;
+        let (spool, _) = Spool::open(self.home.spool(), key.public())?;
+        self.keyed = Some(Keyed { key, state, spool });
+        Ok(())
+    }
+
+    /// The key, once there is one.
+    pub(crate) fn key(&self) -> Option<&SigningKey> {
+        self.keyed.as_ref().map(|keyed| &keyed.key)
+    }
+
+    /// What is kept, once there is a key.
+    pub(crate) fn state(&self) -> Option<&State> {
+        self.keyed.as_ref().map(|keyed| &keyed.state)
+    }
+
+    /// Beats that wait, and when the oldest of them was made.
+    pub(crate) fn waiting(&self) -> (u32, Option<i64>) {
+        let spool = self.keyed.as_ref().map(|keyed| &keyed.spool);
+        (spool.map_or(0, Spool::len), spool.and_then(Spool::oldest).map(|(_, oldest)| oldest.made_at_ms))
+    }
+
+    /// The key has to be enrolled again.
+    pub(crate) fn enrol_again(&mut self) {
+        self.enrol_again = true;
+    }
+
+    /// The key is enrolled for this boot.
+    pub(crate) fn enrolled(&mut self, node: &Node, enrolled: &Enrolled, now_ms: i64) -> Result<(), ChainError> {
+        self.enrol_again = false;
+        let Some(keyed) = &mut self.keyed else { return Ok(()) };
+        let state = &mut keyed.state;
+        state.boot_id = Some(node.boot_id.clone());
+        (state.assurance, state.enrolled_at_ms) = (Some(enrolled.assurance), Some(now_ms));
+        if enrolled.sequence > state.sequence {
+            tracing::warn!(
+                known = enrolled.sequence,
+                here = state.sequence,
+                "The safeguard knows of beats that this state directory does not: it was restored from an older copy."
+            );
+            (state.sequence, state.previous) = (enrolled.sequence, None);
+        }
+        Ok(self.home.save(state)?)
+    }
+
+    /// The next statement as it would be made now. `None` without a key.
+    pub(crate) fn next(&self, posture: &Posture, now: Now) -> Option<Statement> {
+        let keyed = self.keyed.as_ref()?;
+        let state = &keyed.state;
+        let (beats, oldest_ms) = self.waiting();
+        let mut dropped = state.dropped.clone();
+        dropped.truncate(safeguard_protocol::limits::DROPPED_RANGES);
+        let beat = Beat {
+            sequence: state.sequence.saturating_add(1),
+            previous: state.previous,
+            boot_id: posture.node.boot_id.clone(),
+            made_at_ms: now.now_ms,
+            uptime_ms: now.uptime_ms,
+            clock_offset_ms: now.clock_offset_ms,
+            server_nonce: now.server_nonce,
+            next_due_s: now.next_due_s,
+        };
+        let spool = SpoolSaid { beats, oldest_ms, dropped };
+        Some(compose::statement(posture, Moment { tenant: &self.tenant, key_id: state.key_id, beat, spool }))
+    }
+
+    /// Makes the next beat and keeps it, on the disk when this returns. Drops what waits too long or is too much.
+    pub(crate) fn make(&mut self, posture: &Posture, now: Now, most: (u64, Duration)) -> Result<(), ChainError> {
+        let now_ms = now.now_ms;
+        let Some(statement) = self.next(posture, now) else { return Ok(()) };
+        let Some(keyed) = &mut self.keyed else { return Ok(()) };
+        let sealed = statement.seal(&keyed.key)?;
+        let sequence = sealed.statement.beat.sequence;
+        let stored =
+            Stored { envelope: sealed.envelope.to_bytes(), digest: sealed.digest, statement: sealed.statement };
+        keyed.spool.put(sequence, &stored)?;
+        (keyed.state.sequence, keyed.state.previous) = (sequence, Some(sealed.digest));
+        while let Some(old) = keyed.spool.to_drop(most.0, most.1, now_ms) {
+            keyed.state.drop_number(old);
+            self.home.save(&keyed.state)?;
+            keyed.spool.remove(old)?;
+        }
+        Ok(())
+    }
+
+    /// The beat to send: the newest that waits. One that is damaged is dropped on the way.
+    pub(crate) fn pending(&mut self) -> Result<Option<Stored>, ChainError> {
+        while let Some(keyed) = &self.keyed
+            && let Some((sequence, _)) = keyed.spool.newest()
+        {
+            match keyed.spool.read(sequence) {
+                Ok(stored) => return Ok(Some(stored)),
+                Err(Unreadable::Damaged | Unreadable::OtherKey) => self.drop_beat(sequence)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// A beat will not be sent any more. The next statement declares it.
+    pub(crate) fn drop_beat(&mut self, sequence: u64) -> Result<(), ChainError> {
+        let Some(keyed) = &mut self.keyed else { return Ok(()) };
+        keyed.state.drop_number(sequence);
+        self.home.save(&keyed.state)?;
+        Ok(keyed.spool.remove(sequence)?)
+    }
+
+    /// The safeguard has a beat. What is known is on the disk before the beat is not any more.
+    pub(crate) fn acknowledged(
+        &mut self,
+        sent: &Statement,
+        acknowledgement: &Acknowledgement,
+        now_ms: i64,
+    ) -> Result<(), ChainError> {
+        let Some(keyed) = &mut self.keyed else { return Ok(()) };
+        let (state, sequence) = (&mut keyed.state, sent.beat.sequence);
+        state.declared(&sent.spool.dropped);
+        state.posture = Some(acknowledgement.posture.clone());
+        if acknowledgement.received != Received::Late
+            && state.acknowledged.as_ref().is_none_or(|before| before.sequence < sequence)
+        {
+            let made_at_ms = sent.beat.made_at_ms;
+            state.acknowledged = Some(Acknowledged { sequence, made_at_ms, at_ms: now_ms });
+        }
+        self.home.save(state)?;
+        Ok(keyed.spool.remove(sequence)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+#![expect(clippy::disallowed_methods, reason = "tests look at and damage what is on the disk")]
+
+use safeguard_protocol::{Assurance, Digest, Envelope, Posture as Verdict, SequenceRange, State as NodeState};
+use tempfile::TempDir;
+
+use super::*;
+use crate::posture::tests::posture;
+
+const MOST: (u64, Duration) = (1 << 20, Duration::from_secs(86_400));
+
+fn open(dir: &TempDir) -> Chain {
+    Chain::open(dir.path(), "acme").unwrap()
+}
+
+fn at(now_ms: i64) -> Now {
+    Now { now_ms, uptime_ms: 1, next_due_s: 60, ..Now::default() }
+}
+
+/// A chain that is enrolled for the boot of [`posture`].
+fn enrolled(dir: &TempDir) -> Chain {
+    let mut chain = open(dir);
+    chain.new_key(&posture().node).unwrap();
+    let reply = reply_of(&chain);
+    chain.enrolled(&posture().node, &reply, 1).unwrap();
+    chain
+}
+
+fn acknowledge(chain: &mut Chain, sent: &Stored, received: Received) {
+    let acknowledgement = Acknowledgement {
+        version: 1,
+        in_reply_to: sent.digest,
+        key_id: sent.statement.key_id,
+        sequence: sent.statement.beat.sequence,
+        received,
+        server_time_ms: 1,
+        nonce: "n".to_owned(),
+        interval_s: 60,
+        want: Vec::new(),
+        posture: Verdict { state: NodeState::Compliant, since_ms: 1, reasons: Vec::new() },
+    };
+    chain.acknowledged(&sent.statement, &acknowledgement, 2).unwrap();
+}
+
+#[test]
+fn a_number_is_used_once_whenever_the_process_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = enrolled(&dir);
+    let mut previous = None;
+    for sequence in 1..=6 {
+        chain.make(&posture(), at(sequence), MOST).unwrap();
+        let beat = chain.pending().unwrap().unwrap();
+        assert_eq!(beat.statement.beat.sequence, u64::try_from(sequence).unwrap());
+        assert_eq!(beat.statement.beat.previous, previous);
+        previous = Some(beat.digest);
+        if sequence % 2 == 0 {
+            acknowledge(&mut chain, &beat, Received::Live);
+        }
+        // The process ends at any moment, and another one begins.
+        chain = open(&dir);
+        assert_eq!(chain.standing(&posture().node), Standing::Enrolled);
+    }
+    assert_eq!(chain.waiting().0, 3);
+    assert_eq!(chain.state().unwrap().acknowledged.unwrap().sequence, 6);
+}
+
+#[test]
+fn what_is_sent_is_signed_by_the_key_that_only_its_owner_can_read() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = enrolled(&dir);
+    chain.make(&posture(), at(1), MOST).unwrap();
+    let beat = chain.pending().unwrap().unwrap();
+    let envelope = Envelope::read(&beat.envelope, 4_096).unwrap();
+    let key = chain.key().unwrap().public();
+    let opened = envelope.open::<Statement>(safeguard_protocol::Kind::Statement, &key).unwrap();
+    assert_eq!(opened.content, beat.statement);
+    for file in ["key.pk8", "state.json", "spool/00000000000000000001.beat"] {
+        let mode = std::fs::metadata(dir.path().join(file)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{file}");
+    }
+}
+
+#[test]
+fn a_copied_disk_a_new_boot_and_another_tenant_do_not_speak_as_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = enrolled(&dir);
+    chain.make(&posture(), at(1), MOST).unwrap();
+    let key = chain.key().unwrap().public();
+    let mut node = posture().node;
+    node.boot_id = "boot-2".to_owned();
+    assert_eq!(chain.standing(&node), Standing::NeedsEnrolment);
+    node.instance_id = "i-0ffffffffffffffff".to_owned();
+    assert_eq!(chain.standing(&node), Standing::NeedsKey);
+    assert_eq!(Chain::open(dir.path(), "other").unwrap().standing(&posture().node), Standing::NeedsKey);
+    chain.new_key(&node).unwrap();
+    assert_ne!(chain.key().unwrap().public(), key);
+    assert_eq!((chain.waiting().0, chain.state().unwrap().sequence), (0, 0), "nothing of the old key is left");
+    assert_eq!(std::fs::read_dir(dir.path().join("spool")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_the_spool_drops_is_declared_until_somebody_knows() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = enrolled(&dir);
+    chain.make(&posture(), at(1), MOST).unwrap();
+    let size = u64::try_from(chain.pending().unwrap().unwrap().envelope.len()).unwrap();
+    for n in 2..=10 {
+        chain.make(&posture(), at(n), (size * 4, Duration::from_secs(86_400))).unwrap();
+    }
+    let newest = chain.pending().unwrap().unwrap();
+    assert_eq!(newest.statement.beat.sequence, 10);
+    let dropped = |chain: &Chain| chain.state().unwrap().dropped.clone();
+    let range = |first, last| SequenceRange { first, last };
+    let (waiting, gone) = (u64::from(chain.waiting().0), dropped(&chain));
+    assert_eq!(gone, [range(1, 10 - waiting)], "{waiting} wait");
+    // What was dropped when the last one was made is said by the next.
+    acknowledge(&mut chain, &newest, Received::Live);
+    chain = open(&dir);
+    chain.make(&posture(), at(11), MOST).unwrap();
+    let next = chain.pending().unwrap().unwrap();
+    assert_eq!(next.statement.spool.dropped.last().unwrap().last, 10 - waiting);
+    acknowledge(&mut chain, &next, Received::Live);
+    assert_eq!(dropped(&chain), []);
+    // Age drops too, but never the newest.
+    for n in 12..=14 {
+        chain.make(&posture(), at(n), MOST).unwrap();
+    }
+    chain.make(&posture(), at(90_000_000), MOST).unwrap();
+    assert_eq!(chain.waiting(), (1, Some(90_000_000)));
+}
+
+#[test]
+fn a_beat_that_was_damaged_on_the_disk_is_dropped_and_declared() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = enrolled(&dir);
+    for n in 1..=3 {
+        chain.make(&posture(), at(n), MOST).unwrap();
+    }
+    for (sequence, damage) in [(2, &b""[..]), (3, b"00000000\n{}")] {
+        std::fs::write(dir.path().join(format!("spool/{sequence:020}.beat")), damage).unwrap();
+    }
+    let mut chain = open(&dir);
+    assert_eq!(chain.waiting().0, 1);
+    chain.make(&posture(), at(4), MOST).unwrap();
+    let next = chain.pending().unwrap().unwrap().statement;
+    assert_eq!(next.beat.sequence, 4);
+    assert_eq!(next.spool.dropped, [SequenceRange { first: 2, last: 3 }]);
+}
+
+#[test]
+fn a_state_that_is_damaged_or_torn_costs_the_key_and_nothing_else() {
+    for (file, damage) in [("state.json", &b"{}"[..]), ("key.pk8", b"no key"), ("state.json", b"\0")] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut chain = enrolled(&dir);
+        chain.make(&posture(), at(1), MOST).unwrap();
+        std::fs::write(dir.path().join(file), damage).unwrap();
+        let mut chain = open(&dir);
+        assert_eq!(chain.standing(&posture().node), Standing::NeedsKey, "{file}");
+        chain.new_key(&posture().node).unwrap();
+        assert_eq!(chain.waiting().0, 0, "what the old key signed is gone");
+        chain.make(&posture(), at(2), MOST).unwrap();
+        assert_eq!(chain.pending().unwrap().unwrap().statement.beat.sequence, 1);
+    }
+}
+
+/// An agent's state directory was restored from a snapshot: numbers of the time since then are not used again.
+#[test]
+fn numbers_that_the_safeguard_knows_are_not_used_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = enrolled(&dir);
+    let reply = Enrolled { sequence: 40, ..reply_of(&chain) };
+    chain.enrolled(&posture().node, &reply, 3).unwrap();
+    chain.make(&posture(), at(4), MOST).unwrap();
+    assert_eq!(chain.pending().unwrap().unwrap().statement.beat.sequence, 41);
+}
+
+fn reply_of(chain: &Chain) -> Enrolled {
+    Enrolled {
+        version: 1,
+        in_reply_to: Digest::of(b""),
+        key_id: chain.key().unwrap().public().id(),
+        assurance: Assurance::IdentitySts,
+        sequence: 0,
+        server_time_ms: 1,
+        nonce: "n".to_owned(),
+        interval_s: 60,
+    }
+}
+
+/// A beat that counted late proves nothing about now.
+#[test]
+fn only_live_beats_count_as_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = enrolled(&dir);
+    chain.make(&posture(), at(1), MOST).unwrap();
+    let beat = chain.pending().unwrap().unwrap();
+    acknowledge(&mut chain, &beat, Received::Late);
+    assert_eq!((chain.state().unwrap().acknowledged, chain.waiting().0), (None, 0));
+}

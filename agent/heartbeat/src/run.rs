@@ -1,0 +1,371 @@
+//! The loop: makes beats when they are due, and sends what waits while the safeguard takes it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use safeguard_protocol::{
+    Acknowledgement, Code, Enrolment, Envelope, Kind, Refusal, Remedy, Statement, VERSION, binding,
+};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+
+use crate::chain::{Chain, ChainError, Now, Standing};
+use crate::exchange::Exchange;
+use crate::heartbeat::{Turns, millis};
+use crate::posture::Posture;
+use crate::reply::Failure;
+use crate::schedule::Schedule;
+use crate::settings::{Clock, Settings};
+use crate::source::{ProofSource, ReportSource};
+use crate::spool::Stored;
+use crate::status::{Status, Trouble};
+
+/// Until the safeguard says how often.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// What a safeguard may ask for: more often is a flood, more seldom is no heartbeat.
+const INTERVALS: (u32, u32) = (5, 3_600);
+/// The loop goes round at least this often, so that its silence means something.
+const TURN: Duration = Duration::from_secs(10);
+/// After a refusal that only an operator can mend (docs/protocol.md, "Refusals").
+const OPERATOR: Duration = Duration::from_secs(600);
+
+/// Who asks for the next statement.
+pub(crate) type Preview = oneshot::Sender<Option<Box<Statement>>>;
+
+/// The ends of the arrows.
+pub(crate) struct Outside {
+    pub(crate) clock: Clock,
+    pub(crate) postures: watch::Receiver<Option<Arc<Posture>>>,
+    pub(crate) proofs: Arc<dyn ProofSource>,
+    pub(crate) reports: Arc<dyn ReportSource>,
+    pub(crate) status: watch::Sender<Status>,
+    pub(crate) previews: mpsc::Receiver<Preview>,
+    pub(crate) turns: Arc<Turns>,
+}
+
+/// What the last verified reply told.
+#[derive(Debug, Default)]
+struct Contact {
+    nonce: Option<String>,
+    clock_offset_ms: Option<i64>,
+    interval_s: Option<u32>,
+}
+
+pub(crate) struct Run {
+    settings: Settings,
+    chain: Chain,
+    exchange: Exchange,
+    outside: Outside,
+    schedule: Schedule,
+    contact: Contact,
+    /// What the last beat told.
+    told: Option<Arc<Posture>>,
+    trouble: Option<Trouble>,
+}
+
+/// Why a try failed.
+enum Failed {
+    /// By the safeguard, or because nobody answered.
+    Exchange(Failure),
+    /// Here.
+    Chain(ChainError),
+    /// Nobody vouches for this node.
+    Proofs(String),
+}
+
+impl From<ChainError> for Failed {
+    fn from(error: ChainError) -> Self {
+        Self::Chain(error)
+    }
+}
+
+impl From<Failure> for Failed {
+    fn from(failure: Failure) -> Self {
+        Self::Exchange(failure)
+    }
+}
+
+impl Run {
+    pub(crate) fn new(settings: Settings, chain: Chain, exchange: Exchange, outside: Outside) -> Self {
+        let (contact, schedule) = (Contact::default(), Schedule::new(Instant::now()));
+        Self { settings, chain, exchange, outside, schedule, contact, told: None, trouble: None }
+    }
+
+    pub(crate) async fn forever(mut self) {
+        loop {
+            self.outside.turns.note();
+            let posture = self.outside.postures.borrow_and_update().clone();
+            if let Some(posture) = &posture {
+                self.turn(posture).await;
+            }
+            self.tell();
+            let next = match posture {
+                Some(_) => self.schedule.next(self.chain.waiting().0 > 0),
+                None => Instant::now() + TURN,
+            };
+            tokio::select! {
+                () = sleep_until(next.min(Instant::now() + TURN)) => {}
+                changed = self.outside.postures.changed() => if changed.is_err() {
+                    // Whoever told postures has ended: so does the agent.
+                    return;
+                },
+                Some(asked) = self.outside.previews.recv() => self.answer(asked),
+            }
+        }
+    }
+
+    async fn turn(&mut self, posture: &Arc<Posture>) {
+        let now = Instant::now();
+        if self.told.as_ref().is_some_and(|told| posture.calls_for_a_beat(told)) {
+            self.schedule.hurry(now);
+        }
+        if self.schedule.is_due(now)
+            && let Err(error) = self.make(posture)
+        {
+            self.failed(Failed::Chain(error), None);
+            // Not at once again: the disk has to be mended first.
+            self.schedule.made(now, INTERVAL, fastrand::u32(0..100));
+        }
+        if self.schedule.may_try(now) && self.chain.waiting().0 > 0 {
+            self.attempt(posture).await;
+        }
+    }
+
+    /// Makes a beat, and a key before the first.
+    fn make(&mut self, posture: &Arc<Posture>) -> Result<(), ChainError> {
+        if self.chain.standing(&posture.node) == Standing::NeedsKey {
+            self.chain.new_key(&posture.node)?;
+        }
+        let most = (self.settings.spool_bytes, self.settings.spool_age);
+        self.chain.make(posture, self.now(), most)?;
+        self.told = Some(posture.clone());
+        self.schedule.made(Instant::now(), self.interval(), fastrand::u32(0..100));
+        Ok(())
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            now_ms: (self.outside.clock.now_ms)(),
+            uptime_ms: (self.outside.clock.uptime_ms)(),
+            clock_offset_ms: self.contact.clock_offset_ms,
+            server_nonce: self.contact.nonce.clone(),
+            next_due_s: u32::try_from(self.interval().as_secs()).unwrap_or(u32::MAX).max(1),
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        let asked = || {
+            let seconds = self.contact.interval_s?.clamp(INTERVALS.0, INTERVALS.1);
+            Some(Duration::from_secs(u64::from(seconds)))
+        };
+        self.settings.interval.or_else(asked).unwrap_or(INTERVAL)
+    }
+
+    /// One request: an enrolment if one is needed, or else a beat.
+    async fn attempt(&mut self, posture: &Arc<Posture>) {
+        let (result, sequence) = match self.chain.standing(&posture.node) {
+            // The next beat makes the key.
+            Standing::NeedsKey => return self.schedule.hurry(Instant::now()),
+            Standing::NeedsEnrolment => (self.enrol(posture).await, None),
+            Standing::Enrolled => match self.chain.pending() {
+                Ok(None) => return,
+                Ok(Some(beat)) => {
+                    let sequence = beat.statement.beat.sequence;
+                    (self.send(beat).await, Some(sequence))
+                }
+                Err(error) => (Err(error.into()), None),
+            },
+        };
+        self.outside.turns.note();
+        match result {
+            Ok(()) => {
+                if let Some(trouble) = self.trouble.take() {
+                    tracing::info!(tries = trouble.tries, "The safeguard answers again.");
+                }
+                self.schedule.succeeded(Instant::now());
+            }
+            Err(failed) => self.failed(failed, sequence),
+        }
+    }
+
+    async fn enrol(&mut self, posture: &Arc<Posture>) -> Result<(), Failed> {
+        let challenge = self.exchange.challenge().await?;
+        self.outside.turns.note();
+        let Some(key) = self.chain.key() else { return Ok(()) };
+        let public_key = key.public();
+        let binding = binding(&self.settings.tenant, &challenge.nonce, &public_key);
+        let proofs = self.outside.proofs.proofs(binding).await.map_err(Failed::Proofs)?;
+        self.outside.turns.note();
+        let node = &posture.node;
+        let enrolment = Enrolment {
+            version: VERSION,
+            tenant: self.settings.tenant.clone(),
+            nonce: challenge.nonce,
+            public_key,
+            cluster: node.cluster.clone(),
+            node_group: node.node_group.clone(),
+            node_name: node.node_name.clone(),
+            boot_id: node.boot_id.clone(),
+            program: posture.program.clone(),
+            sent_at_ms: (self.outside.clock.now_ms)(),
+            last_sequence: self.chain.state().map_or(0, |state| state.sequence),
+            proofs,
+        };
+        let sealed = Envelope::seal_json(Kind::Enrolment, &enrolment, key);
+        let (envelope, digest) = sealed.map_err(|error| Failed::Proofs(error.to_string()))?;
+        let enrolled = self.exchange.enrol(&envelope, digest).await?;
+        let now_ms = (self.outside.clock.now_ms)();
+        self.hear(enrolled.nonce.clone(), enrolled.server_time_ms, enrolled.interval_s);
+        self.chain.enrolled(node, &enrolled, now_ms)?;
+        tracing::info!(
+            assurance = enrolled.assurance.as_str(),
+            key_id = %enrolled.key_id,
+            url = self.settings.url,
+            "Enrolled with the safeguard."
+        );
+        Ok(())
+    }
+
+    async fn send(&mut self, beat: Stored) -> Result<(), Failed> {
+        let acknowledgement = self.exchange.beat(beat.envelope, beat.digest).await?;
+        let server_time_ms = acknowledgement.server_time_ms;
+        self.hear(acknowledgement.nonce.clone(), server_time_ms, acknowledgement.interval_s);
+        self.tell_state(&acknowledgement);
+        self.chain.acknowledged(&beat.statement, &acknowledgement, (self.outside.clock.now_ms)())?;
+        self.outside.turns.note();
+        for digest in acknowledgement.want.iter().take(safeguard_protocol::limits::WANTED) {
+            let Some(report) = self.outside.reports.report(digest) else { continue };
+            match self.exchange.report(*digest, &report).await {
+                Ok(()) => tracing::debug!(%digest, "The safeguard has the report."),
+                // The next acknowledgement asks for it again.
+                Err(Failure::Refused(refusal)) => {
+                    let (code, why) = (refusal.code.as_str(), refusal.message);
+                    tracing::warn!(%digest, code, why, "The safeguard does not take the report that it asked for.");
+                }
+                Err(Failure::NoReply(why)) => tracing::info!(%digest, why, "The report could not be sent."),
+            }
+            self.outside.turns.note();
+        }
+        Ok(())
+    }
+
+    /// What a verified reply tells of the safeguard.
+    fn hear(&mut self, nonce: String, server_time_ms: i64, interval_s: u32) {
+        let offset = (self.outside.clock.now_ms)().saturating_sub(server_time_ms);
+        let interval_s = Some(interval_s).filter(|seconds| *seconds > 0);
+        self.contact = Contact { nonce: Some(nonce), clock_offset_ms: Some(offset), interval_s };
+        self.schedule.at_the_latest(self.interval());
+    }
+
+    /// A state that is another than before is worth a line in the log.
+    fn tell_state(&self, acknowledgement: &Acknowledgement) {
+        let before = self.chain.state().and_then(|state| state.posture.as_ref()).map(|posture| posture.state);
+        let now = &acknowledgement.posture;
+        if before != Some(now.state) {
+            let (state, reasons) = (now.state.as_str(), now.reasons.join("; "));
+            tracing::info!(state, reasons, "The safeguard sees this node in another state.");
+        }
+    }
+
+    fn failed(&mut self, failed: Failed, sequence: Option<u64>) {
+        let now_ms = (self.outside.clock.now_ms)();
+        let (code, message, remedy, asked) = match failed {
+            Failed::Exchange(Failure::Refused(refusal)) => {
+                let asked = self.obey(&refusal, sequence);
+                (Some(refusal.code), refusal.message, remedy_of(refusal.code), asked)
+            }
+            Failed::Exchange(Failure::NoReply(why)) => {
+                (None, why, "see whether the address is right and reachable from this node", Duration::ZERO)
+            }
+            Failed::Proofs(why) => {
+                (None, why, "the node cannot prove who it is: see docs/permissions.md", Duration::ZERO)
+            }
+            Failed::Chain(error) => {
+                (None, error.to_string(), "see to the disk under the agent's state directory", Duration::ZERO)
+            }
+        };
+        let now = Instant::now();
+        self.schedule.failed(now, asked, fastrand::u32(0..100));
+        let pause = self.schedule.next_try().saturating_duration_since(now);
+        let next_try_ms = now_ms.saturating_add(i64::try_from(millis(pause)).unwrap_or(i64::MAX));
+        let told = self.trouble.as_ref().is_some_and(|before| before.code == code && before.message == message);
+        if !told {
+            let code = code.map(Code::as_str);
+            tracing::warn!(code, why = message, remedy, "The safeguard was not told how this node stands.");
+        }
+        let (since_ms, tries) =
+            self.trouble.as_ref().map_or((now_ms, 1), |before| (before.since_ms, before.tries.saturating_add(1)));
+        let remedy = remedy.to_owned();
+        self.trouble = Some(Trouble { since_ms, tries, code, message, remedy, next_try_ms });
+    }
+
+    /// Does what the protocol says about a refusal. Gives how long to wait at least.
+    fn obey(&mut self, refusal: &Refusal, sequence: Option<u64>) -> Duration {
+        let asked = Duration::from_secs(u64::from(refusal.retry_after_s.unwrap_or(0)));
+        let done = match (refusal.code.remedy(), sequence) {
+            (Remedy::Wait, _) => Ok(()),
+            (Remedy::Enrol, _) => {
+                self.chain.enrol_again();
+                Ok(())
+            }
+            (Remedy::NewKey, _) => match self.told.clone() {
+                Some(posture) => self.chain.new_key(&posture.node).map(|()| self.schedule.hurry(Instant::now())),
+                None => Ok(()),
+            },
+            (Remedy::Drop, Some(sequence)) => self.chain.drop_beat(sequence),
+            (Remedy::Drop, None) => Ok(()),
+            (Remedy::Operator, _) => return asked.max(OPERATOR),
+        };
+        if let Err(error) = done {
+            tracing::error!(%error, "The state of the heartbeat cannot be written.");
+        }
+        asked
+    }
+
+    fn answer(&self, asked: Preview) {
+        let posture = self.outside.postures.borrow().clone();
+        let statement = posture.and_then(|posture| self.chain.next(&posture, self.now()));
+        // Who asked may have gone.
+        drop(asked.send(statement.map(Box::new)));
+    }
+
+    fn tell(&self) {
+        let (waiting, oldest_waiting_ms) = self.chain.waiting();
+        let state = self.chain.state();
+        let dropped =
+            state.map_or(0, |s| s.dropped.iter().map(|r| r.last.saturating_sub(r.first).saturating_add(1)).sum());
+        let status = Status {
+            url: self.settings.url.clone(),
+            tenant: self.settings.tenant.clone(),
+            key_id: state.map(|s| s.key_id),
+            assurance: state.and_then(|s| s.assurance),
+            enrolled_at_ms: state.and_then(|s| s.enrolled_at_ms),
+            sequence: state.map_or(0, |s| s.sequence),
+            acknowledged: state.and_then(|s| s.acknowledged),
+            posture: state.and_then(|s| s.posture.clone()),
+            clock_offset_ms: self.contact.clock_offset_ms,
+            waiting,
+            oldest_waiting_ms,
+            dropped,
+            interval_s: self.interval().as_secs(),
+            trouble: self.trouble.clone(),
+        };
+        self.outside.status.send_if_modified(|before| {
+            let differs = *before != status;
+            if differs {
+                *before = status;
+            }
+            differs
+        });
+    }
+}
+
+fn remedy_of(code: Code) -> &'static str {
+    match code.remedy() {
+        Remedy::Wait => "it is tried again; nothing has to be done",
+        Remedy::Enrol => "the node enrols again by itself",
+        Remedy::NewKey => "the node takes a new key by itself",
+        Remedy::Drop => "this beat is not sent again; is the safeguard of another version?",
+        Remedy::Operator => "an operator has to act: see this code in docs/protocol.md",
+    }
+}

@@ -1,0 +1,74 @@
+//! Whose key it is: copied disks, restored snapshots, new boots.
+
+use safeguard_heartbeat::State;
+
+use crate::rig::Rig;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_boot_enrols_again_with_the_same_key() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    let before = rig.acknowledged(2).await;
+    rig.stop();
+    rig.change(|posture| posture.node.boot_id = "boot-2".to_owned());
+    rig.start();
+    let status = rig.acknowledged(before.sequence + 2).await;
+    assert_eq!(status.key_id, before.key_id);
+    assert_eq!(rig.stored::<String>("SELECT boot_id FROM node_key"), "boot-2");
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM gap"), 0, "numbers go on over boots");
+}
+
+/// The disk of a node becomes another node's: an AMI that was made of a running node.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_disk_gets_a_key_of_its_own() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    let first = rig.acknowledged(2).await;
+    rig.stop();
+    let other = "i-0ffffffffffffffff".to_owned();
+    rig.vouchers.instance.lock().unwrap().clone_from(&other);
+    rig.change(|posture| {
+        posture.node.instance_id = other;
+        posture.node.node_name = "ip-10-0-0-2".to_owned();
+    });
+    rig.start();
+    let second = rig.acknowledged(1).await;
+    assert_ne!(second.key_id, first.key_id);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM node"), 2);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM node_key WHERE retired_ms IS NOT NULL"), 0, "the first goes on");
+}
+
+/// The state directory comes back from a snapshot: its numbers were used since. The node notices by itself and is never taken for
+/// two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_was_restored_is_noticed_and_mended() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    rig.acknowledged(2).await;
+    rig.stop();
+    let snapshot = rig.snapshot();
+    rig.start();
+    let before = rig.acknowledged(6).await;
+    rig.stop();
+    rig.restore(&snapshot);
+    rig.start();
+    let status = rig.status("another key", |s| s.key_id != before.key_id && s.acknowledged.is_some()).await;
+    assert_eq!(status.posture.unwrap().state, State::Compliant);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM node"), 1);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM event WHERE kind = 'rekeyed'"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_state_directory_costs_the_key_and_not_the_node() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    let before = rig.acknowledged(2).await;
+    rig.stop();
+    std::fs::remove_dir_all(&rig.settings.state_dir).unwrap();
+    rig.start();
+    let status = rig.acknowledged(1).await;
+    assert_ne!(status.key_id, before.key_id);
+    assert_eq!(status.posture.unwrap().state, State::Compliant);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM node"), 1);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM node_key WHERE retired_ms IS NOT NULL"), 1, "the old one");
+}

@@ -1,0 +1,72 @@
+//! While nobody answers, and afterwards.
+
+use std::time::Duration;
+
+use safeguard_heartbeat::State;
+
+use crate::rig::Rig;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_safeguard_that_is_down_when_a_node_boots_is_normal() {
+    let mut rig = Rig::new().await;
+    rig.server_down().await;
+    rig.start();
+    let status = rig.status("trouble", |status| status.trouble.is_some() && status.waiting >= 3).await;
+    assert!(status.trouble.unwrap().message.contains("Connection refused"));
+    rig.server_up().await;
+    let status = rig.status("nothing waits", |status| status.waiting == 0).await;
+    assert_eq!(status.trouble, None);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM gap WHERE closed_ms IS NULL"), 0, "every number has come");
+}
+
+/// What is newest goes first, and what waited comes after it without leaving a gap, also over a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_an_outage_the_newest_goes_first_and_the_gap_is_closed() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    rig.acknowledged(2).await;
+    rig.server_down().await;
+    rig.status("beats wait", |status| status.waiting >= 5).await;
+    rig.stop();
+    rig.start();
+    let waiting = rig.status("more beats wait", |status| status.waiting >= 7).await;
+    rig.server_up().await;
+    // The first that arrives is newer than everything that waited before.
+    let first = rig.acknowledged(waiting.sequence).await;
+    assert!(first.waiting > 0, "the others come after it");
+    assert_eq!(first.posture.unwrap().state, State::Compliant, "alive at once");
+    rig.status("nothing waits", |status| status.waiting <= 1).await;
+    rig.stored_is("SELECT COUNT(*) FROM gap WHERE closed_ms IS NULL", 0).await;
+    assert!(rig.stored::<i64>("SELECT COUNT(*) FROM gap") > 0, "there was a gap, and it was closed");
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM gap WHERE declared <> 0"), 0, "by beats");
+    assert!(rig.stored::<i64>("SELECT COUNT(*) FROM beat WHERE kind = 1") >= 5, "late beats do not count as live");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_spool_had_to_drop_is_declared() {
+    let mut rig = Rig::new().await;
+    rig.settings.spool_bytes = 6_000;
+    rig.start();
+    rig.acknowledged(2).await;
+    rig.server_down().await;
+    let at = rig.heartbeat().status().sequence;
+    rig.status("beats are dropped", |status| status.sequence > at + 10).await;
+    rig.server_up().await;
+    rig.status("nothing waits", |status| status.waiting <= 1 && status.dropped == 0).await;
+    rig.stored_is("SELECT COUNT(*) FROM gap WHERE closed_ms IS NULL", 0).await;
+    assert!(rig.stored::<i64>("SELECT COUNT(*) FROM gap WHERE declared <> 0") > 0);
+}
+
+/// Tries do not come in a hurry, and status says when the next one is.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_nobody_answers_the_node_is_patient() {
+    let mut rig = Rig::new().await;
+    rig.server_down().await;
+    rig.start();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let status = rig.heartbeat().status();
+    let trouble = status.trouble.unwrap();
+    assert!(status.sequence >= 8, "beats are made all the time");
+    assert!((2..=3).contains(&trouble.tries), "1 to 2 s, then 2 to 4 s: {trouble:?}");
+    assert!(rig.heartbeat().silence() < Duration::from_secs(2));
+}

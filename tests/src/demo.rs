@@ -10,7 +10,7 @@
 //!
 //! The host checks: what they say of the machine that the demo runs on.
 //!
-//! The safeguard: its page, on a fleet that is simulated and says so.
+//! The safeguard: its page, with the sample node's live heartbeat beside a fleet that is simulated and says so.
 
 mod agent;
 mod checks;
@@ -18,6 +18,7 @@ mod host;
 mod pods;
 mod proxy;
 mod safeguard;
+mod sample_host;
 mod screen;
 mod summary;
 mod table;
@@ -27,7 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use safeguard_standins::{CloudWatch, Options as ServiceOptions};
+use safeguard_standins::{Account, CloudWatch, Options as ServiceOptions};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -46,6 +47,12 @@ const CLUSTER: &str = "demo";
 
 /// The node's name in Kubernetes.
 const NODE: &str = "ip-10-0-1-23.ec2.internal";
+
+/// The instance that the sample node is.
+const INSTANCE: &str = "i-0123456789abcdef0";
+
+/// The account that it belongs to.
+const ACCOUNT: &str = "123456789012";
 
 /// How often the table is drawn, or a line of totals printed where there is no terminal.
 const REFRESH: Duration = Duration::from_secs(1);
@@ -72,18 +79,23 @@ pub struct Options {
 /// # Errors
 /// When something could not be started, or standard output is closed.
 pub async fn run(options: Options) -> anyhow::Result<bool> {
-    let service = CloudWatch::start(ServiceOptions::default()).await.context("start the stand-in on 127.0.0.1")?;
+    let account = Account::new(ACCOUNT).context("make the account")?;
+    let service = ServiceOptions { keys: Some(account.clone()), ..ServiceOptions::default() };
+    let service = CloudWatch::start(service).await.context("start the stand-in on 127.0.0.1")?;
     let service = Arc::new(service);
     let node = Arc::new(SampleNode::new(1).context("make the sample node")?);
     let host = HostLogs::new(&node).context("start the audit log and the journal")?;
-    let agent = RunningAgent::start(&node, &service).await.context("start the agent")?;
     let proxy = RunningProxy::start(NODE).await.context("start the proxy")?;
-    let safeguard = RunningSafeguard::start().await.context("start the safeguard")?;
+    let safeguard = RunningSafeguard::start(&account, service.region()).await.context("start the safeguard")?;
+    let agent = RunningAgent::start(&node, &service, &account, &safeguard, proxy.socket());
+    let agent = agent.await.context("start the agent")?;
     let mut screen = Screen::new();
     for line in introduction(&service, &node, &agent, options).into_iter().chain(about_proxy(&proxy)) {
         screen.say(&line)?;
     }
-    for line in checks::of_this_machine(screen.paint())?.into_iter().chain(safeguard.lines(screen.paint())) {
+    let (to_break, socket) = (sample_host::to_break(node.root()), agent.socket().display().to_string());
+    let of_safeguard = safeguard.lines(&to_break.display().to_string(), &socket, screen.paint());
+    for line in checks::of_this_machine(screen.paint())?.into_iter().chain(of_safeguard) {
         screen.say(&line)?;
     }
 
@@ -122,6 +134,7 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
 
     let Show { agent, proxy, mut screen, table, .. } = show;
     let draining = Instant::now();
+    let heartbeat = agent.heartbeat();
     let (last_word, keys) = tokio::select! {
         ended = async { tokio::join!(agent.drain(DRAIN), proxy.end()) } => ended,
         _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted while the agent delivered what was left"),
@@ -135,8 +148,11 @@ pub async fn run(options: Options) -> anyhow::Result<bool> {
     for line in keys.lines(paint) {
         screen.say(&line)?;
     }
+    let (beats, line) = safeguard::verdict(heartbeat, paint);
+    screen.say("")?;
+    screen.say(&line)?;
     safeguard.end().await;
-    Ok(summary.is_good() && keys.is_good())
+    Ok(summary.is_good() && keys.is_good() && beats)
 }
 
 /// What is shown while the agent runs.

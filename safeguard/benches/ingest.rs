@@ -1,7 +1,7 @@
-//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS]`.
+//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS PERIOD]`.
 //!
-//! The server runs in a process of its own; its CPU is what the kernel counted for that process. Each of so many nodes beats once a
-//! second over one of 64 connections that are kept. Everything is real but the proofs of the enrolments: signatures are verified,
+//! The server runs in a process of its own; its CPU is what the kernel counted for that process. Each of so many nodes beats once in
+//! PERIOD seconds (1) over one of 64 connections that are kept. Everything is real but the proofs of the enrolments: signatures are verified,
 //! replies are signed, and nothing is acknowledged before it is on disk. No TLS, and no log.
 
 #![expect(
@@ -37,6 +37,7 @@ async fn main() {
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
     let nodes: usize = words.next().map_or(2_000, |word| word.parse().unwrap());
     let seconds: u64 = words.next().map_or(15, |word| word.parse().unwrap());
+    let period: u64 = words.next().map_or(1, |word| word.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let mut child =
         Command::new(std::env::current_exe().unwrap()).env(ROLE, dir.path()).stdout(Stdio::piped()).spawn().unwrap();
@@ -60,9 +61,9 @@ async fn main() {
         lanes.push(lane);
     }
     let idle_rss = memory(pid, "VmRSS:");
-    eprintln!("they beat once a second for {seconds} s ...");
+    eprintln!("they beat once in {period} s for {seconds} s ...");
     let (before, started) = (cpu(pid), Instant::now());
-    let running: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.beat(seconds))).collect();
+    let running: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.beat(seconds / period, period))).collect();
     let mut waits = Vec::new();
     for lane in running {
         waits.extend(lane.await.unwrap());
@@ -195,7 +196,14 @@ impl Lane {
     }
 
     async fn enrol(&mut self, at: usize) {
-        let (_, body) = self.ask("GET", "/v1/challenge", Bytes::new()).await;
+        // So many at once are more than one address is given.
+        let body = loop {
+            let (status, body) = self.ask("GET", "/v1/challenge", Bytes::new()).await;
+            if status == 200 {
+                break body;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        };
         let envelope = Envelope::read(&body, 16_384).unwrap();
         let nonce = envelope.open::<Challenge>(Kind::Challenge, &self.key).unwrap().content.nonce;
         let node = &self.nodes[at];
@@ -222,15 +230,16 @@ impl Lane {
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
     }
 
-    /// Each node once a second. Beats are signed before their time.
-    async fn beat(mut self, seconds: u64) -> Vec<Duration> {
+    /// Each node once in a period, so many times. Beats are signed before their time.
+    async fn beat(mut self, times: u64, period: u64) -> Vec<Duration> {
         let (start, mut waits) = (Instant::now() + Duration::from_secs(1), Vec::new());
         let count = u32::try_from(self.nodes.len().max(1)).unwrap();
-        for second in 0..seconds {
+        for turn in 0..times {
             let bodies: Vec<Bytes> = self.nodes.iter_mut().map(Node::next).collect();
             for (at, body) in bodies.into_iter().enumerate() {
-                let due =
-                    start + Duration::from_secs(second) + Duration::from_secs(1) / count * u32::try_from(at).unwrap();
+                let due = start
+                    + Duration::from_secs(turn * period)
+                    + Duration::from_secs(period) / count * u32::try_from(at).unwrap();
                 tokio::time::sleep_until(due).await;
                 let asked = Instant::now();
                 let (status, body) = self.ask("POST", "/v1/beat", body).await;

@@ -7,6 +7,7 @@ mod lists;
 mod openapi;
 mod problem;
 mod query;
+mod suspicion;
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ pub fn router(explorer: Arc<Explorer>) -> Router {
         .route("/v1/trend", get(lists::trend))
         .route("/v1/nodes", get(lists::nodes))
         .route("/v1/nodes/{id}", get(lists::node))
+        .route("/v1/nodes/{id}/clear", axum::routing::post(suspicion::clear))
         .route("/v1/controls", get(lists::controls))
         .route("/v1/findings", get(lists::findings))
         .route("/v1/events", get(lists::events))

@@ -8,10 +8,12 @@ use safeguard_daemon::settings::{Findings, HumanDuration, Problems, ProgramSetti
 use safeguard_daemon::telemetry::Telemetry;
 use serde::{Deserialize, Serialize};
 
+use crate::expected;
 use crate::explorer;
 use crate::registrar::Retention;
 use crate::states::Periods;
 use crate::verify;
+use crate::webhook;
 
 /// The commented example.
 pub const EXAMPLE: &str = include_str!("config/example.toml");
@@ -30,6 +32,10 @@ pub struct Settings {
     pub page: explorer::Settings,
     /// Who is believed: `[verify]`
     pub verify: verify::Settings,
+    /// Which instances should be there: `[expected]`
+    pub expected: expected::Settings,
+    /// Who is told of changes of state: `[webhook]`
+    pub webhook: webhook::Settings,
     /// The process's own log.
     pub log: Telemetry,
 }
@@ -136,6 +142,21 @@ impl ProgramSettings for Settings {
                 "is allowed only where server.listen is an address of this machine: everybody who reaches it may read";
             found.add("page.open", &true, reason);
         }
+        if let Some(url) = self.webhook.url.as_ref().filter(|url| !webhook::is_allowed(url)) {
+            let reason = "has to be an https URL (plain http only to this machine), without a password";
+            found.add("webhook.url", &format!("{url:?}"), reason);
+        }
+        if self.webhook.url.is_some() != self.webhook.secret_file.is_some() {
+            found.add("webhook.secret_file", &"(one of two)", "webhook.url and webhook.secret_file are set together");
+        }
+        let digits = |text: &String| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if let Some(account) = self.expected.account.as_ref().filter(|account| !digits(account)) {
+            found.add("expected.account", &format!("{account:?}"), "the 12 digits of an AWS account");
+        }
+        if self.expected.account.is_some() == self.expected.regions.is_empty() {
+            found.add("expected.regions", &"(one of two)", "expected.account and expected.regions are set together");
+        }
+        found.duration("expected.interval", self.expected.interval, second * 5, second * 3_600);
         if !(1..=100).contains(&self.nodes.brake_percent) {
             found.add("nodes.brake_percent", &self.nodes.brake_percent, "allowed are 1 to 100");
         }

@@ -75,8 +75,13 @@ fn one(node: &Node, exclusions: &[Exclusion], now_ms: i64, today: &str) -> Verdi
             verdict.unless.push("it is alive: it is reported, not terminated".to_owned());
         }
     }
-    // One source is never enough. Neither of the others is asked yet.
-    verdict.unless.push("no second source says so: neither EC2 nor the cluster was asked".to_owned());
+    // One source is never enough, and an instance that EC2 sees run is no second one.
+    verdict.unless.push(match &node.ec2_state {
+        None => "no second source says so: neither EC2 nor the cluster was asked".to_owned(),
+        Some(state) => {
+            format!("no second source says so: EC2 says that its instance is {state}, and the cluster is not asked")
+        }
+    });
     if node.simulated {
         verdict.unless.push("it is simulated".to_owned());
     }
@@ -120,6 +125,7 @@ mod tests {
             last_live_ms: Some(NOW - silent_ms),
             assessed_ms: None,
             simulated: false,
+            ec2_state: None,
             checks: Tally::default(),
             passed_permille: None,
         }

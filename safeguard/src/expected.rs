@@ -7,6 +7,7 @@
 //!
 //! A small client, on purpose: the SDK's is by far the largest that there is, for this one question.
 
+mod listing;
 mod reply;
 mod signed;
 
@@ -15,6 +16,7 @@ use std::time::SystemTime;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use http::StatusCode;
+use safeguard_daemon::settings::HumanDuration;
 use serde::{Deserialize, Serialize};
 
 use crate::https::{Https, base};
@@ -33,14 +35,30 @@ const CLUSTER_TAGS: [&str; 3] = ["aws:eks:cluster-name", "eks:cluster-name", "al
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 const GROUP_TAGS: [&str; 3] = ["eks:nodegroup-name", "alpha.eksctl.io/nodegroup-name", "karpenter.sh/nodepool"];
 
-/// How EC2 is asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) use listing::watch;
+pub use listing::{Listing, Outcome};
+
+/// How EC2 is asked, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
+    /// The account whose instances the credentials list: what is not in its lists is gone. Without it nothing is asked.
+    pub account: Option<String>,
+    /// The regions that are asked.
+    pub regions: Vec<String>,
+    /// How often.
+    pub interval: HumanDuration,
     /// Another place to send requests to, such as `http://127.0.0.1:5000`.
     pub endpoint: Option<String>,
     /// PEM file with the only authorities to trust, in the place of the system's.
     pub ca: Option<PathBuf>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let interval = std::time::Duration::from_secs(300).into();
+        Self { account: None, regions: Vec::new(), interval, endpoint: None, ca: None }
+    }
 }
 
 /// An instance that EC2 knows.
@@ -86,6 +104,29 @@ pub enum InstanceState {
     Stopped,
     /// A state that is not known here.
     Other,
+}
+
+impl InstanceState {
+    /// The state that EC2 calls so.
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let all = [Self::Pending, Self::Running, Self::ShuttingDown, Self::Terminated, Self::Stopping, Self::Stopped];
+        all.into_iter().find(|state| state.as_str() == name).unwrap_or(Self::Other)
+    }
+
+    /// As EC2 writes it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::ShuttingDown => "shutting-down",
+            Self::Terminated => "terminated",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Other => "unknown",
+        }
+    }
 }
 
 /// Why it is not known which instances there are. What was known before stays true until it is old.

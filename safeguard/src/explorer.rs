@@ -1,10 +1,11 @@
 //! What the page and the API share: the store's answers, who may ask, and what changed.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::api::Access;
 use crate::live::Live;
+use crate::registrar::Desk;
 use crate::store::read::{self, Filter, Mark, Overview, ReadError, Reader};
 
 /// First pages that are kept: of filters that were asked for last.
@@ -27,6 +28,8 @@ pub struct Explorer {
     pub(crate) access: Access,
     pub(crate) live: Live,
     kept: Mutex<Vec<Kept>>,
+    /// The way to the registrar; none where only a store is shown.
+    pub(crate) desk: OnceLock<Desk>,
     now_ms: fn() -> i64,
 }
 
@@ -45,7 +48,15 @@ impl Explorer {
         let reader = Reader::new(store);
         let access = Access::new(reader.clone(), settings.open);
         let live = Live::new(reader.clone());
-        Arc::new(Self { reader, access, live, kept: Mutex::new(Vec::new()), now_ms })
+        Arc::new(Self { reader, access, live, kept: Mutex::new(Vec::new()), desk: OnceLock::new(), now_ms })
+    }
+
+    /// Lets operators have things done.
+    #[must_use]
+    pub fn with_desk(self: Arc<Self>, desk: Desk) -> Arc<Self> {
+        // It is set once, at the start.
+        drop(self.desk.set(desk));
+        self
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use safeguard_protocol::{Digest, Posture, PublicKey, State, Statement};
 
 use crate::chain::Chain;
+use crate::expected::InstanceState;
 use crate::states::Known;
 use crate::store::{Loaded, NodeRow};
 
@@ -33,6 +34,8 @@ pub struct Node {
     pub instance: Instance,
     /// Cluster and name.
     pub place: [String; 2],
+    /// Its node group.
+    pub group: Option<String>,
     /// What its state follows from.
     pub known: Known,
     /// Its state.
@@ -90,6 +93,7 @@ fn node(row: NodeRow, enrolled: bool) -> Node {
     Node {
         instance: row.instance,
         place: row.place,
+        group: row.group,
         known: Known {
             first_seen_ms: row.first_seen_ms,
             enrolled,
@@ -99,7 +103,9 @@ fn node(row: NodeRow, enrolled: bool) -> Node {
             critical: list(&row.critical),
             critical_more: row.critical_more,
             suspicion: row.suspicion,
+            acquitted: row.acquitted,
             retired: row.retired,
+            instance: row.ec2_state.as_deref().map(InstanceState::of),
         },
         posture: Posture { state, since_ms: row.state_since_ms, reasons: list(&row.reasons) },
         content: row.content,

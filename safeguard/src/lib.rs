@@ -29,3 +29,4 @@ pub mod states;
 pub mod store;
 pub mod verify;
 pub mod vouching;
+pub mod webhook;

@@ -2,16 +2,19 @@
 //! when they are on disk. A thread of its own: SQLite waits for disks.
 
 mod beat;
+mod clear;
 mod enrol;
+mod expect;
 mod report;
 mod sweep;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use safeguard_protocol::{Code, Digest, Enrolment, KeyId, Opened, Posture, PublicKey, Received, Statement};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::expected::Listing;
 use crate::fleet::Fleet;
 use crate::states::Periods;
 use crate::store::{Batch, Store};
@@ -59,6 +62,17 @@ pub struct Known {
     pub sequence: u64,
 }
 
+/// What became of an operator's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It is done.
+    Done,
+    /// There is no such node.
+    NoNode,
+    /// Nothing is suspected of it.
+    NoSuspicion,
+}
+
 /// The answer to a job.
 pub type Answer<T> = oneshot::Sender<Result<T, Refused>>;
 
@@ -92,6 +106,19 @@ pub enum Job {
         /// Where the answer goes.
         answer: Answer<()>,
     },
+    /// A person looked into a suspicion.
+    Clear {
+        /// The node.
+        node_id: i64,
+        /// What was found.
+        reason: String,
+        /// Who answers for it.
+        owner: String,
+        /// Where the answer goes.
+        answer: Answer<Word>,
+    },
+    /// What EC2 says of an account's instances.
+    Expect(Box<Listing>),
     /// Time has passed.
     Sweep,
 }
@@ -132,6 +159,12 @@ impl Desk {
         answered.await.unwrap_or_else(|_| Err(storage()))
     }
 
+    /// Tells what EC2 said. Waits for its turn.
+    pub async fn expect(&self, listing: Listing) {
+        // It fails only at the end.
+        drop(self.jobs.send(Job::Expect(Box::new(listing))).await);
+    }
+
     /// Lets the registrar look at what time has done. Does nothing if it has no time for that.
     pub fn sweep(&self) {
         drop(self.jobs.try_send(Job::Sweep));
@@ -157,12 +190,20 @@ struct Registrar {
     wanted: HashMap<Digest, i64>,
     /// Nodes that were refused something lately: how often, since the last event about it.
     refused: HashMap<(i64, &'static str), (i64, u64)>,
+    /// Whether changes of state are told by webhook.
+    webhook: bool,
+    /// What is left alone today: account, node group or nothing, and the words for it.
+    excluded: Vec<[String; 3]>,
+    /// Accounts and regions of which EC2 does not tell.
+    unlisted: HashSet<(String, String)>,
+    /// Nodes that were not in the last lists of EC2: in how many.
+    absent: HashMap<i64, u8>,
     /// Whether every node that enrols is made up, for a demonstration.
     simulated: bool,
     sweep: sweep::Sweep,
 }
 
-/// Starts the registrar. `simulated`: every node that enrols is made up. It ends when every [`Desk`] is gone and what waits is done; the receiver then has a word.
+/// Starts the registrar. `simulated`: every node that enrols is made up. `webhook`: changes of state go to the outbox. It ends when every [`Desk`] is gone and what waits is done; the receiver then has a word.
 ///
 /// # Errors
 /// When the store cannot be read, or there is no thread to be had.
@@ -171,6 +212,7 @@ pub fn start(
     periods: Periods,
     retention: sweep::Retention,
     simulated: bool,
+    webhook: bool,
     now_ms: fn() -> i64,
 ) -> Result<(Desk, oneshot::Receiver<()>), StartError> {
     let fleet = Fleet::of(store.load().map_err(StartError::Load)?);
@@ -185,6 +227,10 @@ pub fn start(
         alive_since_ms: now_ms(),
         wanted: HashMap::new(),
         refused: HashMap::new(),
+        webhook,
+        excluded: Vec::new(),
+        unlisted: HashSet::new(),
+        absent: HashMap::new(),
         simulated,
         sweep: sweep::Sweep::new(retention),
     };
@@ -250,6 +296,11 @@ impl Registrar {
                 let result = self.report(batch, &digest, &body, now_ms)?;
                 told.push(later(answer, result));
             }
+            Job::Clear { node_id, reason, owner, answer } => {
+                let word = self.clear(batch, node_id, (&reason, &owner), now_ms)?;
+                told.push(later(answer, Ok(word)));
+            }
+            Job::Expect(listing) => self.expect(batch, &listing, now_ms)?,
             Job::Sweep => self.sweep(batch, now_ms)?,
         }
         Ok(())

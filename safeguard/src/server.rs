@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use aws_credential_types::provider::SharedCredentialsProvider;
+use safeguard_aws::{SdkError, SdkOptions, sdk_config};
 use safeguard_daemon::lock::{InstanceLock, LockError};
 use safeguard_daemon::settings::{Problems, ProgramSettings};
 use safeguard_daemon::shutdown::Shutdown;
@@ -14,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::config::Settings;
+use crate::expected::{self, Ec2};
 use crate::explorer::Explorer;
 use crate::ingest::Ingest;
 use crate::registrar::{self, Desk};
@@ -21,6 +24,7 @@ use crate::reply_key::{self, ReplyKeyError};
 use crate::store::{Store, StoreError};
 use crate::verify::{SettingsError, Verifier};
 use crate::vouching::Vouching;
+use crate::webhook::Webhook;
 
 /// How often time is looked at.
 const SWEEP: Duration = Duration::from_secs(5);
@@ -36,6 +40,15 @@ pub enum StartError {
     /// Whose nodes may enrol.
     #[error("[verify] {0}")]
     Verify(#[from] SettingsError),
+    /// How EC2 is asked.
+    #[error("[expected] {0}")]
+    Expected(#[source] SettingsError),
+    /// Who is told of changes.
+    #[error("[webhook] {0}")]
+    Webhook(#[source] SettingsError),
+    /// Credentials to ask EC2 with.
+    #[error(transparent)]
+    Aws(#[from] SdkError),
     /// The state directory.
     #[error("the state directory {} cannot be used: {source}", path.display())]
     State {
@@ -64,6 +77,21 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// What is outside of the safeguard.
+#[derive(Debug)]
+pub struct Outside {
+    /// Who vouches for nodes.
+    pub vouching: Vouching,
+    /// Credentials to ask EC2 with, in the place of the usual chain.
+    pub credentials: Option<SharedCredentialsProvider>,
+}
+
+impl From<Vouching> for Outside {
+    fn from(vouching: Vouching) -> Self {
+        Self { vouching, credentials: None }
+    }
 }
 
 /// A running safeguard. Dropping it ends it at once; what was acknowledged is on disk.
@@ -99,23 +127,36 @@ impl Server {
         Self::start_with(settings, Vouching::Verifier(Box::new(verifier)), now_ms).await
     }
 
-    /// Starts it with another one who vouches for nodes.
+    /// Starts it with another one who vouches for nodes, and perhaps with credentials to ask EC2 with.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running then.
     ///
     /// # Panics
     /// Outside a tokio runtime with time and I/O enabled.
-    pub async fn start_with(settings: &Settings, vouching: Vouching, now_ms: fn() -> i64) -> Result<Self, StartError> {
+    pub async fn start_with(
+        settings: &Settings,
+        outside: impl Into<Outside>,
+        now_ms: fn() -> i64,
+    ) -> Result<Self, StartError> {
+        let Outside { vouching, credentials } = outside.into();
         settings.check()?;
+        let ec2 = ec2(settings, credentials).await?;
+        let webhook = Webhook::new(&settings.webhook, &settings.store(), now_ms).map_err(StartError::Webhook)?;
         let state_dir = &settings.server.state_dir;
         make_private(state_dir).map_err(|source| StartError::State { path: state_dir.clone(), source })?;
         let lock = InstanceLock::acquire(&state_dir.join("safeguard.lock"))?;
         let key = reply_key::load_or_make(state_dir)?;
         let public_key = key.public();
         let store = Store::open(&settings.store())?;
-        let (desk, stored) =
-            registrar::start(store, settings.periods(), settings.retention(), vouching.is_simulation(), now_ms)?;
+        let (desk, stored) = registrar::start(
+            store,
+            settings.periods(),
+            settings.retention(),
+            vouching.is_simulation(),
+            webhook.is_some(),
+            now_ms,
+        )?;
         let listen = &settings.server.listen;
         let failed = |source| StartError::Listen { listen: listen.clone(), source };
         let tls = match (&settings.server.certificate, &settings.server.key) {
@@ -125,10 +166,17 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let ingest = Ingest::new(desk.clone(), vouching, key, settings.interval_s(), now_ms);
-        let explorer = Explorer::new(&settings.store(), settings.page, now_ms);
+        let explorer = Explorer::new(&settings.store(), settings.page, now_ms).with_desk(desk.clone());
         let people = crate::page::router(explorer.clone()).merge(crate::api::router(explorer));
         let (shutdown, mut tasks) = (Shutdown::new(), JoinSet::new());
         tasks.spawn(crate::serve::serve(listener, tls, ingest.router().merge(people), shutdown.clone()));
+        if let Some(webhook) = webhook {
+            tasks.spawn(webhook.run(shutdown.clone()));
+        }
+        if let Some(ec2) = ec2 {
+            let (expected, tenants) = (settings.expected.clone(), settings.verify.tenants.clone());
+            tasks.spawn(expected::watch(ec2, expected, tenants, desk.clone(), shutdown.clone()));
+        }
         tasks.spawn(sweep(desk, shutdown.clone()));
         Ok(Self { address, public_key, tasks, shutdown, stored, _lock: lock })
     }
@@ -155,6 +203,22 @@ impl Server {
             );
         }
     }
+}
+
+/// Who asks EC2, where the settings want that.
+async fn ec2(settings: &Settings, given: Option<SharedCredentialsProvider>) -> Result<Option<Ec2>, StartError> {
+    let expected = &settings.expected;
+    let (Some(_), Some(region)) = (&expected.account, expected.regions.first()) else { return Ok(None) };
+    let credentials = match given {
+        Some(credentials) => credentials,
+        None => {
+            let options = SdkOptions { app: "safeguard", region: region.clone(), ..SdkOptions::default() };
+            let chain = sdk_config(&options).await?.credentials_provider();
+            chain
+                .ok_or_else(|| StartError::Expected(SettingsError::value("credentials", "there are none".to_owned())))?
+        }
+    };
+    Ec2::new(expected, credentials).map(Some).map_err(StartError::Expected)
 }
 
 async fn sweep(desk: Desk, shutdown: Shutdown) {

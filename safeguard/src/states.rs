@@ -5,6 +5,8 @@
 
 use safeguard_protocol::{Posture, State};
 
+use crate::expected::InstanceState;
+
 /// Reasons that are told.
 const REASONS: usize = 8;
 
@@ -38,8 +40,12 @@ pub struct Known {
     pub critical_more: u32,
     /// Why it is not believed.
     pub suspicion: Option<String>,
+    /// The last reason that an operator looked into and found nothing in.
+    pub acquitted: Option<String>,
     /// Whether its instance is gone.
     pub retired: bool,
+    /// What EC2 says that its instance is doing, where EC2 is asked.
+    pub instance: Option<InstanceState>,
 }
 
 /// The state now. `alive_since_ms` is since when we listen without interruption: silence before was ours.
@@ -60,11 +66,12 @@ pub fn state(known: &Known, periods: &Periods, alive_since_ms: i64, now_ms: i64)
             format!("{word} yet")
         };
         let state = if known.enrolled && silent > periods.grace_ms { State::Missing } else { State::NeverEnrolled };
-        return (state, vec![late]);
+        return (state, [late].into_iter().chain(instance(known)).collect());
     };
     let silent = now_ms - last.max(alive_since_ms);
     if silent > 3 * known.next_due_ms.max(periods.interval_ms) {
-        return (State::Missing, vec![format!("no live beat for {}", words(now_ms - last))]);
+        let silence = format!("no live beat for {}", words(now_ms - last));
+        return (State::Missing, [silence].into_iter().chain(instance(known)).collect());
     }
     match known.assessed_ms {
         None => return (State::Stale, vec!["it has not been assessed yet".to_owned()]),
@@ -90,6 +97,11 @@ pub fn state(known: &Known, periods: &Periods, alive_since_ms: i64, now_ms: i64)
 pub fn posture(before: Option<&Posture>, (state, reasons): (State, Vec<String>), now_ms: i64) -> Posture {
     let since_ms = before.filter(|before| before.state == state).map_or(now_ms, |before| before.since_ms);
     Posture { state, since_ms, reasons }
+}
+
+/// What EC2 says of the instance of a silent node.
+fn instance(known: &Known) -> Option<String> {
+    known.instance.map(|state| format!("EC2 says that its instance is {}", state.as_str()))
 }
 
 /// A duration in words: the two largest units.

@@ -5,6 +5,7 @@
 mod batch;
 pub mod exclude;
 mod load;
+pub mod outbox;
 pub mod read;
 pub mod report;
 pub mod simulate;

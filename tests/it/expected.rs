@@ -42,7 +42,7 @@ async fn every_instance_of_a_cluster_is_told_page_by_page() {
     let image = String::from_utf8(made.stdout).unwrap();
 
     let credentials = SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test"));
-    let ec2 = Ec2::new(&Settings { endpoint: Some(moto.endpoint()), ca: None }, credentials).unwrap();
+    let ec2 = Ec2::new(&Settings { endpoint: Some(moto.endpoint()), ..Settings::default() }, credentials).unwrap();
     let instances = ec2.instances("eu-central-1", safeguard_daemon::clock::now()).await.unwrap();
     assert_eq!(instances.len(), 501);
     let count = |state| instances.iter().filter(|instance| instance.state == state).count();

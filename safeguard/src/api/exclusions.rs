@@ -19,10 +19,10 @@ use crate::store::read::{self, Exclusion};
 type Desk = State<Arc<Explorer>>;
 
 /// The longest body that is read, in bytes.
-const LONGEST: usize = 8_192;
+pub(super) const LONGEST: usize = 8_192;
 
 /// Everything but NUL, which ends a text in SQLite.
-const TEXT: &str = r"^[^\u0000]*$";
+pub(super) const TEXT: &str = r"^[^\u0000]*$";
 
 /// An exclusion that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -87,6 +87,12 @@ fn is_day(text: &str) -> bool {
     year > 0 && (1..=days).contains(&day)
 }
 
+/// Whether a request says that its body is JSON.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.and_then(|kind| kind.split(';').next()).map(str::trim) == Some("application/json")
+}
+
 pub(super) async fn list(State(explorer): Desk, RawQuery(query): RawQuery) -> Result<Json<Vec<Exclusion>>, Problem> {
     only_path(query.as_deref())?;
     Ok(Json(explorer.reader.ask(read::exclusions).await?))
@@ -99,9 +105,7 @@ pub(super) async fn add(
     body: Bytes,
 ) -> Result<Response, Problem> {
     only_path(query.as_deref())?;
-    let kind =
-        headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).and_then(|kind| kind.split(';').next());
-    if kind.map(str::trim) != Some("application/json") {
+    if !is_json(&headers) {
         return Err(Problem::media_type());
     }
     if body.len() > LONGEST {

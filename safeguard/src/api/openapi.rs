@@ -9,6 +9,7 @@ use super::exclusions::Wanted;
 use super::export::FILES;
 use super::problem::Problem;
 use super::query::VERDICTS;
+use super::suspicion::Cleared;
 use crate::store::read::{Control, Day, Event, Exclusion, Finding, Node, NodeDetail, Overview, Page};
 
 pub(super) async fn serve() -> Json<Value> {
@@ -93,6 +94,23 @@ pub fn document() -> Value {
     );
     problems(&mut delete, &["403"]);
     paths.insert("/v1/exclusions/{id}".to_owned(), json!({ "delete": delete }));
+
+    let done = json!({ "description": "It is believed again" });
+    let mut clear = operation(
+        "Says that a person looked into what is suspected of a node. Needs the scope `operate`",
+        "clearNode",
+        vec![id("The node's number")],
+        &[("204", done)],
+        true,
+    );
+    let body = of::<Cleared>(&mut types);
+    insert(
+        &mut clear,
+        "requestBody",
+        json!({ "required": true, "content": { "application/json": { "schema": body } } }),
+    );
+    problems(&mut clear, &["403", "409", "415"]);
+    paths.insert("/v1/nodes/{id}/clear".to_owned(), json!({ "post": clear }));
 
     for file in FILES {
         let kind = if file.ends_with("csv") { "text/csv" } else { "application/json" };

@@ -20,7 +20,7 @@ pub(crate) fn page(fleet: &Fleet, exclusions: &[Exclusion], now_ms: i64) -> Mark
             p { "The safeguard reports. This is a dry run: of " (words::count(u64::from(fleet.all), "doubtful node")) " it would terminate "
                 b { (would) } "." }
             ul.reasons {
-                li { "Two sources have to agree that a node is lost: its silence here, and EC2 or its cluster. Neither of those is asked yet." }
+                li { "Two sources have to agree that a node is lost: its silence here, and EC2 or its cluster. Clusters are not asked yet, and EC2 where " code { "[expected]" } " says so." }
                 li { "Fleet brake: " @if dry_run::braked(fleet) { b.bad { "on. " } } @else { "off. " }
                     (words::count(u64::from(fleet.lately), "node")) " of " (counted(fleet.nodes, "/nodes", "node")) " went missing within the last hour; beyond "
                     (BRAKE_PERMILLE / 10) " % the trouble is taken to be the network or the safeguard." }

@@ -21,6 +21,8 @@ pub(crate) fn page(detail: &NodeDetail, now_ms: i64) -> Markup {
         section #state data-part="" aria-labelledby="state-h" {
             h2.hidden #state-h { "State" }
             p.lead { (state(&node.state)) " " (words::for_time(now_ms, node.state_since_ms)) }
+            @if node.state == "suspect" { p.dim { "Who looked into it says so with a token that operates: " code { "POST /v1/nodes/" (node.id) "/clear" }
+                ", with " code { "reason" } " and " code { "owner" } "." } }
             @if !node.reasons.is_empty() { ul.reasons { @for reason in &node.reasons { li { (reason) } } } }
             dl.facts {
                 div { dt { "Passed" } dd { b { (words::percent(node.passed_permille)) } " of " (words::count(u64::from(node.checks.enabled()), "enabled check")) } }

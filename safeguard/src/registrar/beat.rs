@@ -1,11 +1,12 @@
 //! One beat: judged by the chain of its key, stored, and what it changes of its node.
 
-use safeguard_protocol::{Code, Digest, Opened, Received, Statement};
+use safeguard_protocol::{Code, Digest, Opened, Posture, Received, State, Statement};
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Refused, Registrar, Taken};
 use crate::chain::Place;
+use crate::fleet::Node;
 use crate::states;
 use crate::store::{Batch, Heard};
 
@@ -97,6 +98,7 @@ impl Registrar {
                 known.chain.last = Some(opened.digest);
             }
             self.hear(batch, key.node_id, statement, live, now_ms)?;
+            self.speaks_again(batch, key.node_id, live, now_ms)?;
             self.judge(batch, key.node_id, Some((&opened.digest, envelope)), now_ms)?;
         }
         let received = if live { Received::Live } else { Received::Late };
@@ -116,6 +118,7 @@ impl Registrar {
         let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(()) };
         let assessed_before = node.known.assessed_ms;
         node.known.hear(statement, live, now_ms);
+        node.group.clone_from(&statement.node_group);
         if let Some(assessment) = &statement.assessment
             && node.known.assessed_ms != assessed_before
             && !assessment.changed.is_empty()
@@ -133,6 +136,16 @@ impl Registrar {
         Ok(())
     }
 
+    /// One whose instance is gone cannot speak: somebody has its key, or EC2's list was not whole.
+    fn speaks_again(&mut self, batch: &Batch<'_>, node_id: i64, live: bool, now_ms: i64) -> rusqlite::Result<()> {
+        let Some(node) = self.fleet.nodes.get_mut(&node_id).filter(|node| node.known.retired && live) else {
+            return Ok(());
+        };
+        node.known.retired = false;
+        batch.retired(node_id, None)?;
+        self.suspect(batch, node_id, "EC2 said that its instance is gone, and it speaks", None, now_ms)
+    }
+
     /// Looks at the state of a node again, and notes what changed.
     pub(super) fn judge(
         &mut self,
@@ -142,7 +155,14 @@ impl Registrar {
         now_ms: i64,
     ) -> rusqlite::Result<bool> {
         let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(false) };
-        let found = states::state(&node.known, &self.periods, self.alive_since_ms, now_ms);
+        let mut found = states::state(&node.known, &self.periods, self.alive_since_ms, now_ms);
+        let covers = |[account, group, _]: &&[String; 3]| {
+            *account == node.instance[1] && (group.is_empty() || node.group.as_ref() == Some(group))
+        };
+        let excluded = self.excluded.iter().find(covers).map(|[_, _, words]| words.clone());
+        // What is left alone is as it is, and says why nobody does anything about it.
+        let left_alone = found.0 != State::Compliant && excluded.is_some();
+        found.1.extend(excluded.filter(|_| left_alone));
         let posture = states::posture(Some(&node.posture), found, now_ms);
         if posture == node.posture {
             return Ok(false);
@@ -150,6 +170,9 @@ impl Registrar {
         let changed = posture.state != node.posture.state;
         if changed {
             batch.state(node_id, Some(node.posture.state.as_str()), &posture, evidence, now_ms)?;
+            if self.webhook && !left_alone {
+                batch.tell(node_id, &told(node_id, node, &posture, now_ms), now_ms)?;
+            }
             tracing::info!(
                 node = node.place.join("/"),
                 instance = node.instance.join("/"),
@@ -175,7 +198,8 @@ impl Registrar {
         now_ms: i64,
     ) -> rusqlite::Result<()> {
         let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(()) };
-        if node.known.suspicion.is_none() {
+        // What an operator has looked into is not brought up again.
+        if node.known.suspicion.is_none() && node.known.acquitted.as_deref() != Some(why) {
             node.known.suspicion = Some(why.to_owned());
             batch.suspect(node_id, why)?;
             batch.event(Some(node_id), "suspect", &json!({ "why": why }), now_ms)?;
@@ -195,6 +219,23 @@ impl Registrar {
         let posture = self.fleet.nodes.get(&node_id).map_or_else(never, |node| node.posture.clone());
         Taken { received, posture, want: want.into_iter().collect() }
     }
+}
+
+/// What the webhook tells of a change (docs/webhook.md).
+fn told(node_id: i64, node: &Node, posture: &Posture, now_ms: i64) -> serde_json::Value {
+    let [tenant, account, region, instance_id] = &node.instance;
+    let [cluster, name] = &node.place;
+    json!({
+        "version": 1,
+        "at_ms": now_ms,
+        "node": {
+            "id": node_id, "tenant": tenant, "account": account, "region": region, "instance_id": instance_id, "cluster": cluster,
+            "group": node.group, "name": name,
+        },
+        "from": node.posture.state,
+        "to": posture.state,
+        "reasons": posture.reasons,
+    })
 }
 
 /// What the statement says of who speaks, and its key's enrolment does not.

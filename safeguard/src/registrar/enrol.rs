@@ -57,12 +57,14 @@ impl Registrar {
         let node = self.fleet.nodes.entry(node_id).or_insert_with(|| Node {
             instance: instance.clone(),
             place: Default::default(),
+            group: None,
             known: states::Known { first_seen_ms: now_ms, next_due_ms: 60_000, ..states::Known::default() },
             posture: Posture { state: State::NeverEnrolled, since_ms: now_ms, reasons: Vec::new() },
             content: None,
             pending_time_ms: None,
         });
         node.place = [said.cluster.clone(), said.node_name.clone()];
+        node.group.clone_from(&said.node_group);
         node.pending_time_ms = verified.pending_time_ms;
         (node.known.enrolled, node.known.retired) = (true, false);
         self.fleet.instances.insert(instance, node_id);
@@ -98,6 +100,10 @@ impl Registrar {
         }
         if known.is_some() {
             return Ok("enrolled-again");
+        }
+        // EC2 told of it before it spoke.
+        if existing.is_none_or(|id| self.fleet.key_of(id).is_none()) {
+            return Ok("enrolled");
         }
         if verified.assurance < Assurance::IdentitySts {
             let message =

@@ -55,6 +55,8 @@ impl Sweep {
 
 impl Registrar {
     pub(super) fn sweep(&mut self, batch: &Batch<'_>, now_ms: i64) -> rusqlite::Result<()> {
+        let today: String = safeguard_daemon::clock::utc(now_ms).chars().take(10).collect();
+        self.excluded = batch.exclusions(&today)?;
         let ids: Vec<i64> = self.fleet.nodes.keys().copied().collect();
         for id in ids {
             self.judge(batch, id, None, now_ms)?;
@@ -62,8 +64,7 @@ impl Registrar {
         self.brake(batch, now_ms)?;
         if now_ms - self.sweep.today_at_ms >= TODAY_MS {
             self.sweep.today_at_ms = now_ms;
-            let day: String = safeguard_daemon::clock::utc(now_ms).chars().take(10).collect();
-            batch.today(&day)?;
+            batch.today(&today)?;
         }
         if self.sweep.after_key.is_none() && now_ms - self.sweep.tidy_at_ms >= TIDY_MS {
             (self.sweep.after_key, self.sweep.tidy_at_ms) = (Some(0), now_ms);

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use safeguard_protocol::{Digest, Posture, Statement};
 
 use super::{report, tidy};
+use crate::expected::Instance;
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -121,6 +122,47 @@ impl<'a> Batch<'a> {
             )?
             .execute(params![node_id, key_no, now_ms])?;
         Ok((node_id, key_no))
+    }
+
+    /// A node that EC2 knows and that has not spoken. Returns its number.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn expected(
+        &self,
+        [tenant, account, region, id]: &[String; 4],
+        cluster: &str,
+        instance: &Instance,
+        first_seen_ms: i64,
+        now_ms: i64,
+    ) -> rusqlite::Result<i64> {
+        let mut put = self.0.prepare_cached(
+            "INSERT INTO node (tenant, account, region, instance_id, cluster, node_group, node_name, image_id, assurance,
+                 first_seen_ms, state, state_since_ms, reasons, simulated)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?4, ?7, 'none', ?8, 'never-enrolled', ?9, '[]', 0) RETURNING id",
+        )?;
+        let (group, image) = (&instance.node_group, &instance.image_id);
+        let values = params![tenant, account, region, id, cluster, group, image, first_seen_ms, now_ms];
+        put.query_row(values, |row| row.get(0))
+    }
+
+    /// What EC2 says that a node's instance is doing.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn instance_state(&self, node_id: i64, state: &str) -> rusqlite::Result<()> {
+        self.0.prepare_cached("UPDATE node SET ec2_state = ?2 WHERE id = ?1")?.execute(params![node_id, state])?;
+        Ok(())
+    }
+
+    /// Since when a node's instance is gone; `None` if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn retired(&self, node_id: i64, at_ms: Option<i64>) -> rusqlite::Result<()> {
+        let sql = "UPDATE node SET retired_ms = ?2, ec2_state = CASE WHEN ?2 IS NULL THEN ec2_state ELSE 'terminated' END WHERE id = ?1";
+        self.0.prepare_cached(sql)?.execute(params![node_id, at_ms])?;
+        Ok(())
     }
 
     /// What is known of an older beat: the first eight bytes of its digest.
@@ -305,6 +347,39 @@ impl<'a> Batch<'a> {
             )?
             .execute(params![node_id, now_ms, from, to.state.as_str(), reasons, evidence])?;
         self.reasons(node_id, to)
+    }
+
+    /// A suspicion that an operator looked into.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn clear(&self, node_id: i64, suspicion: &str) -> rusqlite::Result<()> {
+        let sql = "UPDATE node SET suspicion = NULL, acquitted = ?2 WHERE id = ?1";
+        self.0.prepare_cached(sql)?.execute(params![node_id, suspicion])?;
+        Ok(())
+    }
+
+    /// Something that the webhook has to tell.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn tell(&self, node_id: i64, body: &serde_json::Value, now_ms: i64) -> rusqlite::Result<()> {
+        self.0
+            .prepare_cached("INSERT INTO outbox (node_id, at_ms, tries, next_ms, body) VALUES (?1, ?2, 0, 0, ?3)")?
+            .execute(params![node_id, now_ms, body.to_string()])?;
+        Ok(())
+    }
+
+    /// Exclusions that are good on a day: account, node group (empty for the whole account), and the words for it.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn exclusions(&self, today: &str) -> rusqlite::Result<Vec<[String; 3]>> {
+        let mut all = self.0.prepare_cached(
+            "SELECT coalesce(account, ''), coalesce(node_group, ''), 'left alone until ' || expires || ' by ' || owner || ': ' || reason
+             FROM exclusion WHERE expires >= ?1 ORDER BY expires DESC, id",
+        )?;
+        all.query_map([today], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]))?.collect()
     }
 
     /// The state's reasons, and since when it holds.

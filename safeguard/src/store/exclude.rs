@@ -19,7 +19,7 @@ pub enum Added {
     Full,
 }
 
-fn open(store: &Path) -> rusqlite::Result<Connection> {
+pub(super) fn open(store: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(store, flags)?;
     db.busy_timeout(Duration::from_secs(3))?;

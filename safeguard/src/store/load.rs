@@ -11,6 +11,8 @@ pub struct NodeRow {
     pub instance: [String; 4],
     /// Cluster and name.
     pub place: [String; 2],
+    /// Its node group.
+    pub group: Option<String>,
     /// When it was first heard of.
     pub first_seen_ms: i64,
     /// Its state, as text.
@@ -39,6 +41,10 @@ pub struct NodeRow {
     pub pending_time_ms: Option<i64>,
     /// What vouches for it.
     pub assurance: String,
+    /// What EC2 says that its instance is doing.
+    pub ec2_state: Option<String>,
+    /// The last suspicion that an operator dropped.
+    pub acquitted: Option<String>,
 }
 
 /// A key, as it is stored.
@@ -74,7 +80,8 @@ pub struct Loaded {
 pub(super) fn load(db: &Connection) -> rusqlite::Result<Loaded> {
     let nodes = "SELECT n.id, n.tenant, n.account, n.region, n.instance_id, n.cluster, n.node_name, n.first_seen_ms, n.state,
                         n.state_since_ms, n.reasons, n.last_live_ms, coalesce(n.next_due_s, 60), n.assessed_ms, n.critical, n.critical_more,
-                        n.suspicion, n.retired_ms IS NOT NULL, c.digest, c.said_ms, n.pending_time_ms, n.assurance
+                        n.suspicion, n.retired_ms IS NOT NULL, c.digest, c.said_ms, n.pending_time_ms, n.assurance, n.ec2_state, n.acquitted,
+                        nullif(n.node_group, '')
                  FROM node n LEFT JOIN content c ON c.node_id = n.id
                  -- One that is filled in and never spoke stays as it is.
                  WHERE n.simulated = 0 OR EXISTS (SELECT 1 FROM node_key k WHERE k.node_id = n.id AND length(k.public_key) = 43)";
@@ -98,6 +105,9 @@ pub(super) fn load(db: &Connection) -> rusqlite::Result<Loaded> {
             content,
             pending_time_ms: row.get(20)?,
             assurance: row.get(21)?,
+            ec2_state: row.get(22)?,
+            acquitted: row.get(23)?,
+            group: row.get(24)?,
         })
     };
     let key = |row: &rusqlite::Row<'_>| {

@@ -25,7 +25,9 @@ CREATE TABLE node (
     critical_more INTEGER NOT NULL DEFAULT 0,
     content_id INTEGER,
     suspicion TEXT,
+    acquitted TEXT,
     retired_ms INTEGER,
+    ec2_state TEXT,
     simulated INTEGER NOT NULL,
     UNIQUE (tenant, account, region, instance_id)
 );
@@ -177,6 +179,17 @@ CREATE TABLE token (
     created_ms INTEGER NOT NULL,
     revoked_ms INTEGER
 );
+
+-- What the webhook has to tell, in the order of id. body: JSON.
+CREATE TABLE outbox (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    node_id INTEGER NOT NULL,
+    at_ms INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    next_ms INTEGER NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE INDEX outbox_node ON outbox (node_id, id);
 
 CREATE TABLE exclusion (
     id INTEGER PRIMARY KEY,

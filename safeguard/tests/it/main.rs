@@ -6,6 +6,8 @@
 mod beats;
 mod crash;
 mod enrolments;
+mod expected;
 mod node;
 mod reports;
 mod rough;
+mod webhook;

@@ -87,3 +87,102 @@ async fn one_runs_on_a_state_directory() {
     let second = safeguard::server::Server::start(&settings, safeguard_daemon::clock::now_ms).await;
     assert!(matches!(second, Err(safeguard::server::StartError::Lock(_))));
 }
+
+/// A file system of its own, so small that it fills.
+struct Small(std::path::PathBuf);
+
+impl Small {
+    /// `None` where the kernel does not let us: it takes root.
+    fn mount(at: &std::path::Path) -> Option<Self> {
+        std::fs::create_dir_all(at).unwrap();
+        let flags = nix::mount::MsFlags::empty();
+        nix::mount::mount(Some("tmpfs"), at, Some("tmpfs"), flags, Some("size=6m,mode=0700")).ok()?;
+        Some(Self(at.to_owned()))
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // It fails only when it is gone already.
+        nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH).ok();
+    }
+}
+
+/// Nothing is acknowledged that is not on disk, nothing of what was acknowledged is lost, and it goes on when there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = Small::mount(&dir.path().join("state")) else {
+        assert!(!nix::unistd::geteuid().is_root() || std::env::var_os("CI").is_none(), "root may mount a tmpfs");
+        println!("left out without root: a_full_disk_acknowledges_nothing_and_loses_nothing");
+        return;
+    };
+    let safeguard = Safeguard::start_in(dir, safeguard_daemon::clock::now_ms).await;
+    let mut node = safeguard.node(1).await;
+    for _ in 0..20 {
+        node.beat().await.unwrap();
+    }
+    // Somebody else fills the disk.
+    let filler = disk.0.join("filler");
+    let mut file = std::fs::File::create(&filler).unwrap();
+    while std::io::Write::write(&mut file, &[0; 4_096]).is_ok_and(|written| written > 0) {}
+    let refused = loop {
+        match node.beat().await {
+            // There may be room in a page that is there already.
+            Ok(_) => assert!(node.sequence < 2_000, "the disk does not fill"),
+            Err(refusal) => break refusal,
+        }
+    };
+    assert_eq!(refused.code, Code::Storage, "{refused:?}");
+    assert!(refused.retry_after_s.is_some());
+    let acknowledged = i64::try_from(node.sequence).unwrap() - 1;
+    drop(file);
+    std::fs::remove_file(&filler).unwrap();
+    // The same beat again, as a node sends it.
+    let again = node.statement();
+    let again = safeguard_protocol::Statement {
+        beat: safeguard_protocol::Beat { previous: node.previous, ..again.beat },
+        ..again
+    };
+    assert_eq!(node.say(&again).await.unwrap().received, Received::Live);
+    assert_eq!(safeguard.stored::<i64>("SELECT COUNT(*) FROM beat"), acknowledged + 1);
+    let safeguard = safeguard.restart().await;
+    assert_eq!(safeguard.stored::<i64>("SELECT COUNT(*) FROM beat"), acknowledged + 1);
+    safeguard.server.shutdown().await;
+}
+
+/// After an outage of the network all nodes are there at once. Each is taken in the end, and nobody has to wait for long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fleet_that_comes_back_at_once_is_taken_without_collapse() {
+    const NODES: u32 = 1_000;
+    let safeguard = Safeguard::start().await;
+    let mut nodes = Vec::new();
+    for n in 0..NODES {
+        nodes.push(safeguard.node(n).await);
+    }
+    let begun = tokio::time::Instant::now();
+    let mut under_way = tokio::task::JoinSet::new();
+    for mut node in nodes {
+        under_way.spawn(async move {
+            // Three beats that waited, the newest first, as an agent sends them.
+            let statements = [node.next(), node.next(), node.next()];
+            let mut refused = 0_u32;
+            for statement in statements.iter().rev() {
+                while let Err(refusal) = node.say(statement).await {
+                    assert!(matches!(refusal.code, Code::Busy | Code::RateLimited | Code::Storage), "{refusal:?}");
+                    assert!(refusal.retry_after_s.is_some(), "it says when to come again");
+                    refused += 1;
+                    tokio::time::sleep(Duration::from_millis(200 + fastrand::u64(0..1_000))).await;
+                }
+            }
+            refused
+        });
+    }
+    let refused: u32 = under_way.join_all().await.iter().sum();
+    println!("{NODES} nodes with 3 beats each in {:?}, {refused} refusals", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
+    assert_eq!(safeguard.stored::<i64>("SELECT COUNT(*) FROM beat"), i64::from(NODES) * 3);
+    assert_eq!(safeguard.stored::<i64>("SELECT COUNT(*) FROM gap WHERE closed_ms IS NULL"), 0);
+    assert_eq!(safeguard.stored::<i64>("SELECT COUNT(*) FROM node WHERE state = 'compliant'"), i64::from(NODES));
+    safeguard.server.shutdown().await;
+}

@@ -20,6 +20,7 @@ pub(crate) fn identity(detail: &NodeDetail) -> Markup {
             }
             @if let Some(launched) = detail.pending_time_ms { div { dt { "Launched" } dd { (words::at(launched)) " " (source(signed)) } } }
             div { dt { "Name" } dd { (node.name) " " (source(false)) } }
+            @if let Some(state) = &node.ec2_state { div { dt { "In EC2" } dd { (state) " " span.src.aws { "said by EC2" } } } }
             div { dt { "Tenant" } dd { (node.tenant) } }
             div { dt { "First known" } dd { (words::at(detail.first_seen_ms)) } }
         }

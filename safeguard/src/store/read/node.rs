@@ -67,10 +67,10 @@ fn begin(row: &Row<'_>) -> rusqlite::Result<NodeDetail> {
     };
     Ok(NodeDetail {
         node: row::node(row)?,
-        first_seen_ms: row.get(22)?,
-        pending_time_ms: row.get(23)?,
-        last_beat_ms: row.get(24)?,
-        next_due_s: row.get(25)?,
+        first_seen_ms: row.get(23)?,
+        pending_time_ms: row.get(24)?,
+        last_beat_ms: row.get(25)?,
+        next_due_s: row.get(26)?,
         statement: body.and_then(|body| serde_json::from_slice(&body).ok()),
         keys: Vec::new(),
         policies: Vec::new(),

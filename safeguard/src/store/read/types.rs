@@ -202,6 +202,8 @@ pub struct Node {
     pub assessed_ms: Option<i64>,
     /// Whether it is part of a demonstration.
     pub simulated: bool,
+    /// What EC2 says that its instance is doing, where EC2 is asked.
+    pub ec2_state: Option<String>,
     /// Its checks.
     pub checks: Tally,
     /// Passed of enabled, in tenths of a percent, rounded down.

@@ -1,0 +1,101 @@
+//! Asks EC2 again and again, and hands on what it says.
+
+use safeguard_daemon::clock;
+use safeguard_daemon::shutdown::Shutdown;
+
+use super::{Ec2, Instance, Settings};
+use crate::registrar::Desk;
+use crate::verify::Tenant;
+
+/// What EC2 said of one account and region.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The account.
+    pub account: String,
+    /// The region.
+    pub region: String,
+    /// The list.
+    pub outcome: Outcome,
+}
+
+/// A whole list, or why there is none.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Every instance of a cluster, each with the tenant whose it is.
+    Instances(Vec<(String, Instance)>),
+    /// EC2 did not tell. What was known before stays.
+    Silent(String),
+}
+
+/// Asks until the end: at once, and then at each interval.
+pub(crate) async fn watch(ec2: Ec2, settings: Settings, tenants: Vec<Tenant>, desk: Desk, shutdown: Shutdown) {
+    let Some(account) = settings.account.clone() else { return };
+    let ask = async {
+        let mut ticks = tokio::time::interval(settings.interval.0);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            for region in &settings.regions {
+                let outcome = match ec2.instances(region, clock::now()).await {
+                    Ok(instances) => Outcome::Instances(belonging(instances, &account, &tenants)),
+                    Err(error) => Outcome::Silent(error.to_string()),
+                };
+                desk.expect(Listing { account: account.clone(), region: region.clone(), outcome }).await;
+            }
+        }
+    };
+    tokio::select! {
+        () = ask => {}
+        () = shutdown.requested() => {}
+    }
+}
+
+/// Those of the account that a tenant has: the first who has such an account, region and cluster.
+fn belonging(instances: Vec<Instance>, account: &str, tenants: &[Tenant]) -> Vec<(String, Instance)> {
+    let has = |allowed: &[String], value: &str| allowed.is_empty() || allowed.iter().any(|one| one == value);
+    let tenant = |instance: &Instance| {
+        let cluster = instance.cluster.as_deref().unwrap_or_default();
+        tenants.iter().find(|tenant| {
+            tenant.accounts.contains(&instance.account)
+                && has(&tenant.regions, &instance.region)
+                && has(&tenant.clusters, cluster)
+        })
+    };
+    let of = |instance: Instance| Some((tenant(&instance)?.name.clone(), instance));
+    instances.into_iter().filter(|instance| instance.account == account).filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expected::InstanceState;
+
+    #[test]
+    fn an_instance_is_of_the_first_tenant_who_may_have_it() {
+        let text = |s: &str| s.to_owned();
+        let instance = |account: &str, cluster: &str| Instance {
+            account: text(account),
+            region: text("eu-central-1"),
+            instance_id: text("i-1"),
+            image_id: text("ami-1"),
+            state: InstanceState::Running,
+            launch_ms: None,
+            root_attach_ms: None,
+            eni_attach_ms: None,
+            cluster: Some(text(cluster)),
+            node_group: None,
+        };
+        let tenant = |name: &str, clusters: &[&str]| Tenant {
+            name: text(name),
+            accounts: vec![text("1")],
+            clusters: clusters.iter().map(|c| text(c)).collect(),
+            ..Tenant::default()
+        };
+        let tenants = [tenant("a", &["prod"]), tenant("b", &[])];
+        let all = vec![instance("1", "prod"), instance("1", "dev"), instance("2", "prod")];
+        let names: Vec<String> = belonging(all, "1", &tenants).into_iter().map(|(tenant, _)| tenant).collect();
+        assert_eq!(names, ["a", "b"], "an account that nobody asked for is left out");
+        let elsewhere = [Tenant { regions: vec![text("us-east-1")], ..tenant("a", &[]) }];
+        assert!(belonging(vec![instance("1", "prod")], "1", &elsewhere).is_empty());
+    }
+}

@@ -31,7 +31,8 @@ pub(crate) enum Node {
     Int(i64),
     Float(f64),
     Text(String),
-    /// A text of YAML that was a boolean in YAML 1.1, which the kubelet's parser knows: `yes`. In JSON it is a text like any other.
+    /// A bare word of YAML that is a boolean in YAML 1.1, which the kubelet's parser knows: `yes`. In quotes, and in JSON, it is a
+    /// text like any other.
     Word(bool, String),
     List(Vec<Node>),
     /// In the order of the document; no key twice.
@@ -83,13 +84,13 @@ pub(crate) fn parse(text: &str) -> Result<Node, Malformed> {
         return Err(Malformed { line: None, problem: format!("is nested deeper than {MAX_DEPTH} brackets") });
     }
     let left = Cell::new(MAX_TREE);
-    let tree = |words| Tree { left: &left, words };
+    let tree = |yaml| Tree { left: &left, yaml };
     if text.trim_start().starts_with('{') {
         let mut json = serde_json::Deserializer::from_str(text);
-        let tree = tree(false).deserialize(&mut json).and_then(|tree| json.end().map(|()| tree));
+        let tree = tree(None).deserialize(&mut json).and_then(|tree| json.end().map(|()| tree));
         return tree.map_err(|error| Malformed { line: Some(error.line()), problem: plain(&error.to_string()) });
     }
-    let tree = tree(true).deserialize(serde_yaml_ng::Deserializer::from_str(text));
+    let tree = tree(Some(text)).deserialize(serde_yaml_ng::Deserializer::from_str(text));
     tree.map_err(|error| Malformed {
         line: error.location().map(|place| place.line()),
         problem: plain(&error.to_string()),
@@ -102,7 +103,7 @@ pub(crate) fn parse(text: &str) -> Result<Node, Malformed> {
 /// If it is too large.
 pub(crate) fn of_json(json: &serde_json::Value) -> Result<Node, Malformed> {
     let left = Cell::new(MAX_TREE);
-    Tree { left: &left, words: false }
+    Tree { left: &left, yaml: None }
         .deserialize(json)
         .map_err(|error| Malformed { line: None, problem: error.to_string() })
 }
@@ -117,8 +118,8 @@ fn plain(message: &str) -> String {
 #[derive(Clone, Copy)]
 struct Tree<'a> {
     left: &'a Cell<usize>,
-    /// Whether there are booleans of YAML 1.1.
-    words: bool,
+    /// The document, if there are booleans of YAML 1.1 in it.
+    yaml: Option<&'a str>,
 }
 
 impl Tree<'_> {
@@ -126,6 +127,19 @@ impl Tree<'_> {
         let left = self.left.get().checked_sub(NODE + text).ok_or_else(|| E::custom("is too large as a tree"))?;
         self.left.set(left);
         Ok(())
+    }
+
+    /// Whether a part of the document is a bare word: without quotes and without a tag. The parser tells neither, but where the
+    /// word stands. A tag with a comment behind it is not seen.
+    fn is_bare(self, word: &str) -> bool {
+        let before = self.yaml.and_then(|document| {
+            let at = word.as_ptr().addr().checked_sub(document.as_ptr().addr())?;
+            document.get(..at)
+        });
+        before.is_some_and(|before| {
+            let mut properties = before.split_whitespace().rev().take_while(|part| part.contains(['&', '!']));
+            !before.ends_with(['"', '\'']) && !properties.any(|part| part.contains('!'))
+        })
     }
 }
 
@@ -170,12 +184,14 @@ impl<'de> Visitor<'de> for Tree<'_> {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Node, E> {
-        self.spend(text.len())?;
-        let word = if self.words { value::old_yaml_boolean(text) } else { None };
-        Ok(match word {
-            Some(yes) => Node::Word(yes, text.to_owned()),
-            None => Node::Text(text.to_owned()),
-        })
+        self.spend(text.len()).map(|()| Node::Text(text.to_owned()))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Node, E> {
+        match value::old_yaml_boolean(text).filter(|_| self.is_bare(text)) {
+            Some(yes) => self.spend(text.len()).map(|()| Node::Word(yes, text.to_owned())),
+            None => self.visit_str(text),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
@@ -231,6 +247,7 @@ mod tests {
         assert_eq!(of("a: yes\n"), Some(Node::Word(true, "yes".to_owned())));
         assert_eq!(of(r#"{"a": "yes"}"#), Some(Node::Text("yes".to_owned())));
         assert_eq!(of_json(&serde_json::json!({"a": "no"})).unwrap().text("a"), Some("no"));
+        assert_eq!(of("'b': 1\na: \"yes\"\n"), Some(Node::Text("yes".to_owned())));
         assert_eq!(parse("on: 1\n").unwrap().get("on"), Some(&Node::Int(1)));
     }
 

@@ -102,6 +102,31 @@ fn a_string_of_json_is_no_boolean() {
     assert_eq!(json("false").unwrap().get("clusterDomain").unwrap().0, &Value::text("on"));
 }
 
+/// The same of YAML, where a bare `yes` is a boolean.
+#[test]
+fn a_string_of_yaml_is_no_boolean() {
+    let yaml = |enabled: &str| {
+        format!("clusterDomain: \"on\" # \u{e4}\nauthentication: {{anonymous: {{enabled: {enabled}}}}}\n")
+    };
+    for text in
+        ["\"yes\"", "'yes'", "\"no\"", "'on'", "\"true\"", "'false'", "\"\\x79es\"", "!!str yes", "&a 'yes'", "1"]
+    {
+        let yaml = yaml(text);
+        assert_eq!(problem(&[&yaml]), "authentication.anonymous.enabled: is no boolean", "{text}");
+    }
+    for (text, enabled) in [("yes", true), ("On", true), ("true", true), ("off", false), ("&a no", false)] {
+        let said = said(&[&yaml(text)], "authentication.anonymous.enabled");
+        assert_eq!(said.unwrap().0, Value::bool(enabled), "{text}");
+    }
+    // Through an alias, and as a block.
+    let block = "authentication:\n  anonymous:\n    enabled: |-\n      yes\n";
+    assert_eq!(problem(&[block]), "authentication.anonymous.enabled: is no boolean");
+    for (text, is) in [("yes", true), ("'yes'", false)] {
+        let alias = format!("clusterDomain: &a {text}\nauthentication: {{anonymous: {{enabled: *a}}}}\n");
+        assert_eq!(written(&[&alias]).is_ok(), is, "{text}");
+    }
+}
+
 #[test]
 fn unknown_names_are_ignored_and_near_ones_only_in_the_file() {
     // The name that kube-bench's remedy gives `rotateCertificates`.

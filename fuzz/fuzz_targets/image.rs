@@ -17,7 +17,6 @@ static NODE: LazyLock<Node> = LazyLock::new(|| {
         "/etc/systemd/system/kubelet.service",
         "/etc/systemd/system/tmp.mount",
         "/etc/audit/rules.d/x.rules",
-        "/etc/audit/audit.rules",
         "/etc/audit/auditd.conf",
         "/etc/systemd/coredump.conf",
         "/etc/systemd/journald.conf.d/x.conf",

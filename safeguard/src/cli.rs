@@ -100,7 +100,7 @@ enum TokenCommand {
 enum Scope {
     /// To read everything.
     Read,
-    /// To read, and to change exclusions.
+    /// To read, to change exclusions, and to end suspicions.
     Operate,
 }
 

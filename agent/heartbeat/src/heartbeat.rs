@@ -34,7 +34,7 @@ pub enum StartError {
         source: UrlError,
     },
     /// There is no key to verify replies with.
-    #[error("`heartbeat.server_keys` is empty: `safeguard serve` prints its public key when it starts")]
+    #[error("`heartbeat.server_keys` is empty: `safeguard key show` prints the key")]
     NoKeys,
     /// Certificates.
     #[error(transparent)]

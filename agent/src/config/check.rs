@@ -160,7 +160,7 @@ impl Settings {
             found.add("heartbeat.tenant", &"(nothing)", "has to be set where heartbeat.url is");
         }
         if heartbeat.server_keys.is_empty() {
-            let reason = "has to be set where heartbeat.url is: the safeguard prints its key when it starts";
+            let reason = "has to be set where heartbeat.url is: `safeguard key show` prints the key";
             found.add("heartbeat.server_keys", &"[]", reason);
         }
     }

@@ -1,5 +1,7 @@
 //! Asks EC2 again and again, and hands on what it says.
 
+use std::collections::HashSet;
+
 use safeguard_daemon::clock;
 use safeguard_daemon::shutdown::Shutdown;
 
@@ -21,8 +23,13 @@ pub struct Listing {
 /// A whole list, or why there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every instance of a cluster, each with the tenant whose it is.
-    Instances(Vec<(String, Instance)>),
+    /// The account's instances that have a cluster.
+    Instances {
+        /// Those that a tenant has, with whose they are.
+        belonging: Vec<(String, Instance)>,
+        /// The ids of all. An empty list says nothing about anybody: the credentials may be of another account.
+        ids: HashSet<String>,
+    },
     /// EC2 did not tell. What was known before stays.
     Silent(String),
 }
@@ -37,7 +44,7 @@ pub(crate) async fn watch(ec2: Ec2, settings: Settings, tenants: Vec<Tenant>, de
             ticks.tick().await;
             for region in &settings.regions {
                 let outcome = match ec2.instances(region, clock::now()).await {
-                    Ok(instances) => Outcome::Instances(belonging(instances, &account, &tenants)),
+                    Ok(instances) => outcome(instances, &account, &tenants),
                     Err(error) => Outcome::Silent(error.to_string()),
                 };
                 desk.expect(Listing { account: account.clone(), region: region.clone(), outcome }).await;
@@ -50,8 +57,18 @@ pub(crate) async fn watch(ec2: Ec2, settings: Settings, tenants: Vec<Tenant>, de
     }
 }
 
-/// Those of the account that a tenant has: the first who has such an account, region and cluster.
-fn belonging(instances: Vec<Instance>, account: &str, tenants: &[Tenant]) -> Vec<(String, Instance)> {
+fn outcome(mut instances: Vec<Instance>, account: &str, tenants: &[Tenant]) -> Outcome {
+    let other = instances.iter().find(|instance| instance.account != account).map(|instance| instance.account.clone());
+    instances.retain(|instance| instance.account == account);
+    if let Some(other) = other.filter(|_| instances.is_empty()) {
+        return Outcome::Silent(format!("the credentials are of account {other}, and `expected.account` is {account}"));
+    }
+    let ids = instances.iter().map(|instance| instance.instance_id.clone()).collect();
+    Outcome::Instances { belonging: belonging(instances, tenants), ids }
+}
+
+/// Those that a tenant has: the first who has such an account, region and cluster.
+fn belonging(instances: Vec<Instance>, tenants: &[Tenant]) -> Vec<(String, Instance)> {
     let has = |allowed: &[String], value: &str| allowed.is_empty() || allowed.iter().any(|one| one == value);
     let tenant = |instance: &Instance| {
         let cluster = instance.cluster.as_deref().unwrap_or_default();
@@ -62,7 +79,7 @@ fn belonging(instances: Vec<Instance>, account: &str, tenants: &[Tenant]) -> Vec
         })
     };
     let of = |instance: Instance| Some((tenant(&instance)?.name.clone(), instance));
-    instances.into_iter().filter(|instance| instance.account == account).filter_map(of).collect()
+    instances.into_iter().filter_map(of).collect()
 }
 
 #[cfg(test)]
@@ -93,9 +110,14 @@ mod tests {
         };
         let tenants = [tenant("a", &["prod"]), tenant("b", &[])];
         let all = vec![instance("1", "prod"), instance("1", "dev"), instance("2", "prod")];
-        let names: Vec<String> = belonging(all, "1", &tenants).into_iter().map(|(tenant, _)| tenant).collect();
-        assert_eq!(names, ["a", "b"], "an account that nobody asked for is left out");
+        let names: Vec<String> = belonging(all, &tenants).into_iter().map(|(tenant, _)| tenant).collect();
+        assert_eq!(names, ["a", "b"], "an account that nobody has is left out");
         let elsewhere = [Tenant { regions: vec![text("us-east-1")], ..tenant("a", &[]) }];
-        assert!(belonging(vec![instance("1", "prod")], "1", &elsewhere).is_empty());
+        assert!(belonging(vec![instance("1", "prod")], &elsewhere).is_empty());
+        // Credentials of another account say nothing of this one.
+        let Outcome::Silent(why) = outcome(vec![instance("2", "prod")], "1", &tenants) else {
+            panic!("a list of another account was taken")
+        };
+        assert!(why.contains("account 2"), "{why}");
     }
 }

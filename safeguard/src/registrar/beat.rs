@@ -48,8 +48,12 @@ impl Registrar {
         }
         if key.retired {
             if matches!(place, Place::Newest { .. }) {
-                let why = "a key that was replaced by another one speaks again: there may be two of this node";
-                self.suspect(batch, key.node_id, why, Some((&opened.digest, envelope)), now_ms)?;
+                // With its number: who looked into one beat has not looked into the next.
+                let why = format!(
+                    "a key that was replaced by another one speaks again (its beat {}): there may be two of this node",
+                    beat.sequence
+                );
+                self.suspect(batch, key.node_id, &why, Some((&opened.digest, envelope)), now_ms)?;
             }
             return Ok(Err(Refused::new(Code::RetiredKey, "the key was replaced by another one of this instance")));
         }
@@ -143,7 +147,9 @@ impl Registrar {
         };
         node.known.retired = false;
         batch.retired(node_id, None)?;
-        self.suspect(batch, node_id, "EC2 said that its instance is gone, and it speaks", None, now_ms)
+        let why =
+            format!("EC2 said that its instance is gone, and it speaks at {}", safeguard_daemon::clock::utc(now_ms));
+        self.suspect(batch, node_id, &why, None, now_ms)
     }
 
     /// Looks at the state of a node again, and notes what changed.

@@ -35,6 +35,7 @@ impl Registrar {
         };
         let key_id = opened.key.id().to_string();
         let public_key = opened.key.to_string();
+        let spoke = existing.is_some_and(|id| self.fleet.key_of(id).is_some());
         let chain = known.as_ref().map(|key| key.chain).unwrap_or_default();
         let [tenant, account, region, id] = &instance;
         let enrolling = Enrolling {
@@ -66,6 +67,10 @@ impl Registrar {
         node.place = [said.cluster.clone(), said.node_name.clone()];
         node.group.clone_from(&said.node_group);
         node.pending_time_ms = verified.pending_time_ms;
+        if !spoke {
+            // EC2 may have told of it long ago: its first beat is due from now on.
+            node.known.first_seen_ms = now_ms;
+        }
         (node.known.enrolled, node.known.retired) = (true, false);
         self.fleet.instances.insert(instance, node_id);
         self.judge(batch, node_id, None, now_ms)?;

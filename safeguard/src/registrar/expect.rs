@@ -29,14 +29,15 @@ impl Registrar {
                 }
                 return Ok(());
             }
-            Outcome::Instances(instances) => instances,
+            Outcome::Instances { belonging, ids } => (belonging, ids),
         };
+        let (belonging, ids) = instances;
         if self.unlisted.remove(&place) {
             let message = format!("EC2 in {region} tells again which instances there are");
             batch.event(None, "ec2-answers", &json!({ "message": message }), now_ms)?;
         }
         let mut listed = HashSet::new();
-        for (tenant, instance) in instances {
+        for (tenant, instance) in belonging {
             let key = [tenant, account, region, &instance.instance_id].map(Clone::clone);
             let known = self.fleet.instances.get(&key).copied();
             let id = match (known, instance.state) {
@@ -47,8 +48,11 @@ impl Registrar {
             listed.insert(id);
             self.seen(batch, id, instance, now_ms)?;
         }
+        // An instance that speaks is there, whatever became of its tags.
+        let alive = |node: &Node| node.posture.state != State::Missing && node.known.last_live_ms.is_some();
         let here = |node: &Node| node.instance[1] == *account && node.instance[2] == *region && !node.known.retired;
-        let missing = self.fleet.nodes.iter().filter(|(id, node)| here(node) && !listed.contains(*id));
+        let gone = |node: &Node| !ids.is_empty() && !ids.contains(&node.instance[3]) && !alive(node);
+        let missing = self.fleet.nodes.iter().filter(|(_, node)| here(node) && gone(node));
         for id in missing.map(|(id, _)| *id).collect::<Vec<_>>() {
             let times = self.absent.entry(id).or_insert(0);
             *times = times.saturating_add(1);
@@ -105,9 +109,12 @@ impl Registrar {
         if let Some((root, eni)) = attached
             && root - eni > EXCHANGED_MS
         {
-            let why =
-                "the root volume of its instance was attached long after the instance was made: it may be another disk";
-            self.suspect(batch, id, why, None, now_ms)?;
+            // With its time: who looked into one exchange has not looked into the next.
+            let why = format!(
+                "the root volume of its instance was attached at {}, long after the instance was made: it may be another disk",
+                safeguard_daemon::clock::utc(root)
+            );
+            self.suspect(batch, id, &why, None, now_ms)?;
         }
         self.judge(batch, id, None, now_ms).map(drop)
     }

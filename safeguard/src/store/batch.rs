@@ -89,6 +89,7 @@ impl<'a> Batch<'a> {
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'never-enrolled', ?11, '[]', 60, '[]', 0, ?12)
              ON CONFLICT (tenant, account, region, instance_id) DO UPDATE SET cluster = excluded.cluster,
                  node_group = excluded.node_group, node_name = excluded.node_name, image_id = excluded.image_id,
+                 first_seen_ms = CASE WHEN node.assurance = 'none' THEN excluded.first_seen_ms ELSE node.first_seen_ms END,
                  assurance = excluded.assurance, pending_time_ms = excluded.pending_time_ms, retired_ms = NULL
              RETURNING id",
         )?;

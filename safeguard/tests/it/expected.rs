@@ -148,6 +148,12 @@ async fn an_instance_that_never_spoke_shows_up_and_one_that_is_terminated_is_ret
     let spoke = rig.node(1, is("compliant")).await;
     assert_eq!((&spoke["id"], &spoke["name"]), (&silent["id"], &"node-1".into()));
 
+    // It speaks, so it is there, whatever became of its tags.
+    rig.tell(Some(&[(2, "stopped", 1)]));
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    node.beat().await.unwrap();
+    rig.node(1, is("compliant")).await;
+
     rig.tell(Some(&[(1, "terminated", 1), (2, "stopped", 1)]));
     let gone = rig.retired(1).await;
     assert_eq!(gone["ec2_state"], "terminated");
@@ -169,6 +175,10 @@ async fn while_ec2_is_silent_nothing_changes_and_two_lists_without_it_retire_a_n
     rig.retired(1).await;
     rig.node(2, is("never-enrolled")).await;
     assert_eq!(rig.safeguard.stored::<i64>("SELECT COUNT(*) FROM event WHERE kind = 'ec2-answers'"), 1);
+    // Nobody at all: that says nothing.
+    rig.tell(Some(&[]));
+    tokio::time::sleep(Duration::from_secs(16)).await;
+    rig.node(2, is("never-enrolled")).await;
     // Its tag had been taken off.
     rig.tell(Some(&[(1, "running", 1), (2, "running", 1)]));
     rig.node(1, is("never-enrolled")).await;

@@ -70,7 +70,18 @@ impl Safeguard {
 
 /// Asks over HTTP.
 pub(crate) async fn ask(method: Method, url: &str, body: impl Into<Bytes>) -> (StatusCode, Bytes) {
-    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    ask_by(&client(), method, url, body).await
+}
+
+/// Who keeps connections.
+pub(crate) type Asker = Client<HttpConnector, Full<Bytes>>;
+
+/// A new one.
+pub(crate) fn client() -> Asker {
+    Client::builder(TokioExecutor::new()).build_http()
+}
+
+async fn ask_by(client: &Asker, method: Method, url: &str, body: impl Into<Bytes>) -> (StatusCode, Bytes) {
     let request = Request::builder().method(method).uri(url).body(Full::new(body.into())).unwrap();
     let response = client.request(request).await.unwrap();
     let status = response.status();
@@ -81,6 +92,8 @@ pub(crate) async fn ask(method: Method, url: &str, body: impl Into<Bytes>) -> (S
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) url: String,
+    /// Its connections.
+    pub(crate) client: Asker,
     server: PublicKey,
     pub(crate) n: u32,
     pub(crate) key: SigningKey,
@@ -104,6 +117,7 @@ impl Node {
         let key = new_key();
         Self {
             url,
+            client: client(),
             server,
             n,
             key,
@@ -123,6 +137,7 @@ impl Node {
         Self {
             key: seed,
             url: self.url.clone(),
+            client: client(),
             server: self.server,
             boot: self.boot.clone(),
             critical: self.critical.clone(),
@@ -147,7 +162,8 @@ impl Node {
         content: &T,
     ) -> Answer<A> {
         let (envelope, digest) = Envelope::seal_json(kind.0, content, &self.key).unwrap();
-        let (status, body) = ask(Method::POST, &format!("{}{path}", self.url), envelope.to_bytes()).await;
+        let url = format!("{}{path}", self.url);
+        let (status, body) = ask_by(&self.client, Method::POST, &url, envelope.to_bytes()).await;
         self.read(kind.1, status, &body, Some(digest))
     }
 
@@ -174,8 +190,12 @@ impl Node {
     }
 
     pub(crate) async fn nonce(&self) -> String {
-        let (status, body) = ask(Method::GET, &format!("{}/v1/challenge", self.url), "").await;
-        self.read::<Challenge>(Kind::Challenge, status, &body, None).unwrap().nonce
+        self.challenge().await.unwrap().nonce
+    }
+
+    async fn challenge(&self) -> Answer<Challenge> {
+        let (status, body) = ask_by(&self.client, Method::GET, &format!("{}/v1/challenge", self.url), "").await;
+        self.read::<Challenge>(Kind::Challenge, status, &body, None)
     }
 
     pub(crate) fn enrolment(&self, nonce: String) -> Enrolment {
@@ -208,7 +228,7 @@ impl Node {
     }
 
     pub(crate) async fn enrol(&mut self) -> Answer<Enrolled> {
-        let enrolment = self.enrolment(self.nonce().await);
+        let enrolment = self.enrolment(self.challenge().await?.nonce);
         self.send((Kind::Enrolment, Kind::Enrolled), "/v1/enroll", &enrolment).await
     }
 

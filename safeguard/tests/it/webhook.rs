@@ -213,5 +213,9 @@ async fn a_suspicion_ends_by_the_word_of_an_operator() {
     node.url = again.url();
     node.beat().await.unwrap();
     assert_eq!(again.stored::<String>("SELECT state FROM node"), "compliant");
+    // What happens after that is another matter.
+    old.url = again.url();
+    old.beat().await.unwrap_err();
+    assert_eq!(again.stored::<String>("SELECT state FROM node"), "suspect");
     again.server.shutdown().await;
 }

@@ -1,0 +1,151 @@
+//! What a beat costs the node: `cargo bench -p safeguard-heartbeat --bench beat [-- BEATS]`.
+//!
+//! The safeguard runs in a process of its own. This one makes beats a third of a second apart, each with names of controls as after a
+//! bad day, keeps them on the disk (twice an fsync), sends them over a connection on loopback and verifies the replies. What is
+//! told is the CPU that the kernel counted for the whole process, and the longest body. No TLS, and no log.
+
+#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "a program to measure with")]
+
+use std::io::BufRead as _;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::resource::{UsageWho, getrusage};
+use safeguard_daemon::clock::now_ms;
+use safeguard_heartbeat::{
+    Assessment, Change, Clock, ControlVerdict, Counts, Digest, Exceptions, Future, Heartbeat, IdentityProof, Logs,
+    Membership, Node, Policy, Posture, Program, ProofSource, Proofs, Proxy, Redirect, ReportSource, RoleMapping,
+    Settings, StsProof,
+};
+use tokio::sync::watch;
+
+const ROLE: &str = "SAFEGUARD_BENCH_SERVE_IN";
+
+struct Nobody;
+
+impl ReportSource for Nobody {
+    fn report(&self, _: &Digest) -> Option<Arc<[u8]>> {
+        None
+    }
+}
+
+impl ProofSource for Nobody {
+    fn proofs(&self, _: String) -> Future<'_, Result<Proofs, String>> {
+        let document = r#"{"accountId":"111122223333","region":"eu-central-1","instanceId":"i-0123456789abcdef0","imageId":"ami-1"}"#;
+        let identity = Some(IdentityProof { document: document.to_owned(), rsa2048: String::new() });
+        let sts = Some(StsProof { url: "https://x/".to_owned(), headers: Vec::new(), body: String::new() });
+        Box::pin(async move { Ok(Proofs { identity, sts, service_account_token: None }) })
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    if let Ok(dir) = std::env::var(ROLE) {
+        return serve(dir).await;
+    }
+    let words = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let beats: u64 = words.map_or(100, |word| word.parse().unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let server = dir.path().join("server");
+    let mut child =
+        Command::new(std::env::current_exe().unwrap()).env(ROLE, &server).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
+    let (address, key) = line.trim().split_once(' ').unwrap();
+    let settings = Settings {
+        url: format!("http://{address}"),
+        server_keys: vec![key.parse().unwrap()],
+        tenant: "acme".to_owned(),
+        interval: Some(Duration::from_millis(330)),
+        ca_file: None,
+        state_dir: dir.path().join("state"),
+        spool_bytes: 1 << 24,
+        spool_age: Duration::from_secs(86_400),
+    };
+    let (_told, postures) = watch::channel(Some(Arc::new(posture())));
+    let clock = Clock { now_ms, uptime_ms: || 1_000 };
+    let running = Heartbeat::start(settings, clock, postures, Arc::new(Nobody), Arc::new(Nobody)).unwrap();
+    let mut statuses = running.subscribe();
+    let mut until = async |least: u64| {
+        let reached = |status: &safeguard_heartbeat::Status| status.acknowledged.is_some_and(|a| a.sequence >= least);
+        drop(statuses.wait_for(reached).await.unwrap());
+    };
+    until(5).await;
+    let before = cpu();
+    until(5 + beats).await;
+    let used = cpu() - before;
+    let body = running.preview().await.unwrap();
+    running.stop();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let each = used.as_secs_f64() * 1e6 / f64::from(u32::try_from(beats).unwrap());
+    println!("beats                    {beats}, each acknowledged");
+    println!("agent CPU per beat       {each:.0} us");
+    println!(
+        "statement                {} bytes; in an envelope at most 4096",
+        serde_json::to_vec(&body).unwrap().len()
+    );
+}
+
+fn cpu() -> Duration {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).unwrap();
+    let of = |time: nix::sys::time::TimeVal| {
+        let seconds = u64::try_from(time.tv_sec()).unwrap();
+        Duration::from_secs(seconds) + Duration::from_micros(u64::try_from(time.tv_usec()).unwrap())
+    };
+    of(usage.user_time()) + of(usage.system_time())
+}
+
+async fn serve(dir: String) {
+    let mut settings = safeguard::config::Settings::default();
+    settings.server.listen = "127.0.0.1:0".to_owned();
+    settings.server.state_dir = dir.into();
+    let vouching = safeguard::vouching::Vouching::Simulation;
+    let server = safeguard::server::Server::start_with(&settings, vouching, now_ms).await.unwrap();
+    println!("{} {}", server.address(), server.public_key());
+    std::future::pending::<()>().await;
+}
+
+fn posture() -> Posture {
+    let name = |s: &str| s.to_owned();
+    let digest = Digest::of(b"x");
+    let control = |n: u32| format!("eks-node-hardening/KUB-{n:02}");
+    Posture {
+        node: Node {
+            account: name("111122223333"),
+            region: name("eu-central-1"),
+            instance_id: name("i-0123456789abcdef0"),
+            image_id: name("ami-1"),
+            cluster: name("claims-prod"),
+            node_group: Some(name("general")),
+            node_name: name("ip-10-0-1-23.eu-central-1.compute.internal"),
+            boot_id: name("00000000-0000-4000-8000-000000000000"),
+        },
+        program: Program { version: name("0.1.0"), binary: Some(digest) },
+        configuration: digest,
+        policies: ["cis-eks-1.8.0", "cis-kubernetes-1.12-worker", "eks-node-hardening"]
+            .map(|id| Policy { id: name(id), digest })
+            .to_vec(),
+        assessment: Some(Assessment {
+            started_at_ms: now_ms() - 30,
+            finished_at_ms: now_ms(),
+            report: digest,
+            counts: Counts { pass: 110, fail: 9, excepted: 6, not_applicable: 4, manual: 3, unknown: 2 },
+            changed: (0..8)
+                .map(|n| Change {
+                    control: control(n),
+                    from: Some(ControlVerdict::Pass),
+                    to: Some(ControlVerdict::Fail),
+                })
+                .collect(),
+            changed_more: 0,
+            critical: (0..4).map(control).collect(),
+            critical_more: 0,
+        }),
+        exceptions: Exceptions { count: 6, digest: Some(digest), next_expiry: Some(name("2027-01-31")) },
+        membership: Membership { ready: Some(true), lease_age_s: Some(4), role_mapping: RoleMapping::Seen },
+        logs: Some(Logs { behind_bytes: 7, ..Logs::default() }),
+        proxy: Some(Proxy { redirect: Redirect::InPlace, refusals: 3, host_network_pods: 5 }),
+    }
+}

@@ -28,3 +28,4 @@ mod program;
 mod proxy;
 mod redirect;
 mod rig;
+mod units;

@@ -147,10 +147,15 @@ impl Drop for Program {
     }
 }
 
-/// The program, built beside this test: `target/release/deps/it-…` and `target/release/safeguard-agent`.
+/// The agent, built beside this test.
 pub(crate) fn agent() -> PathBuf {
+    program("safeguard-agent")
+}
+
+/// A program of ours, built beside this test: `target/release/deps/it-…` and `target/release/NAME`.
+pub(crate) fn program(name: &str) -> PathBuf {
     let here = std::env::current_exe().unwrap();
-    let path = here.parent().and_then(Path::parent).unwrap().join("safeguard-agent");
+    let path = here.parent().and_then(Path::parent).unwrap().join(name);
     assert!(path.exists(), "{} is missing: `cargo build --release --workspace --bins` makes it", path.display());
     path
 }

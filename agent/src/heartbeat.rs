@@ -71,7 +71,7 @@ pub(crate) fn start(
 ) -> Result<Option<(Heartbeat, Teller)>, HeartbeatError> {
     let heartbeat = &settings.heartbeat;
     let Some(url) = heartbeat.url.clone() else { return Ok(None) };
-    let keys = heartbeat.server_keys.iter().filter_map(|key| key.parse::<PublicKey>().ok());
+    let keys = heartbeat.server_keys.iter().flatten().filter_map(|key| key.parse::<PublicKey>().ok());
     let room = RoomSettings {
         url,
         server_keys: keys.collect(),

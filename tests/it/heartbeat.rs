@@ -115,7 +115,7 @@ impl World {
         settings.checks.exceptions = path.join("exceptions.yaml");
         settings.heartbeat.url = Some(format!("https://localhost:{}", server.address().port()));
         settings.heartbeat.tenant = Some("acme".to_owned());
-        settings.heartbeat.server_keys = vec![server.public_key().to_string()];
+        settings.heartbeat.server_keys = Some(vec![server.public_key().to_string()]);
         settings.heartbeat.ca_file = Some(path.join("server-ca.pem"));
         settings.heartbeat.proxy_socket = path.join("proxy.sock");
         settings.agent.state_dir = path.join("state");

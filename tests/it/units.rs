@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use safeguard_standins::Tls;
 use safeguard_tests::machine::{Machine, Storage};
 
 use crate::parts::{Part, here};
@@ -55,6 +56,9 @@ fn the_safeguard_starts_by_its_unit_and_ends() {
     let root = machine.root();
     fs::copy(program("safeguard"), root.join("usr/bin/safeguard")).unwrap();
     fs::copy(systemd().join("safeguard.service"), root.join("etc/systemd/system/safeguard.service")).unwrap();
+    // What ca-certificates would bring.
+    fs::create_dir_all(root.join("etc/ssl/certs")).unwrap();
+    fs::write(root.join("etc/ssl/certs/ca-certificates.crt"), Tls::generate().unwrap().ca_pem()).unwrap();
     fs::create_dir_all(root.join("etc/safeguard")).unwrap();
     fs::write(root.join("etc/safeguard/server.toml"), "[page]\nopen = true\n").unwrap();
     let run = |line: &str| machine.run(&["sh", "-ec", line]).unwrap();

@@ -133,7 +133,7 @@ impl Settings {
         let heartbeat = &self.heartbeat;
         let word = |c: char| c.is_ascii_graphic();
         found.word("heartbeat.tenant", heartbeat.tenant.as_deref(), 253, word, "a name that the safeguard knows");
-        for key in &heartbeat.server_keys {
+        for key in heartbeat.server_keys.iter().flatten() {
             if let Err(error) = key.parse::<PublicKey>() {
                 found.add("heartbeat.server_keys", &format!("{key:?}"), &error.to_string());
             }
@@ -159,7 +159,7 @@ impl Settings {
         if heartbeat.tenant.is_none() {
             found.add("heartbeat.tenant", &"(nothing)", "has to be set where heartbeat.url is");
         }
-        if heartbeat.server_keys.is_empty() {
+        if heartbeat.server_keys.as_ref().is_none_or(Vec::is_empty) {
             let reason = "has to be set where heartbeat.url is: `safeguard key show` prints the key";
             found.add("heartbeat.server_keys", &"[]", reason);
         }

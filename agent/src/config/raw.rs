@@ -369,8 +369,8 @@ pub struct Heartbeat {
     pub url: Option<String>,
     /// Whose node this is, as the safeguard knows it.
     pub tenant: Option<String>,
-    /// The keys that the safeguard may sign its replies with.
-    pub server_keys: Vec<String>,
+    /// The keys that the safeguard may sign its replies with. At least one where there is a URL.
+    pub server_keys: Option<Vec<String>>,
     /// How often the node speaks; as the safeguard says, if it is not set.
     pub interval: Option<HumanDuration>,
     /// PEM file with the only authorities to trust for the safeguard.
@@ -390,7 +390,7 @@ impl Default for Heartbeat {
         Self {
             url: None,
             tenant: None,
-            server_keys: Vec::new(),
+            server_keys: None,
             interval: None,
             ca_file: None,
             service_account_token_file: None,

@@ -79,7 +79,7 @@ impl RunningSafeguard {
         settings.aws.imds_endpoint = Some(self.imds.url());
         settings.heartbeat.url = Some(format!("http://{}", self.server.address()));
         settings.heartbeat.tenant = Some(TENANT.to_owned());
-        settings.heartbeat.server_keys = vec![self.server.public_key().to_string()];
+        settings.heartbeat.server_keys = Some(vec![self.server.public_key().to_string()]);
     }
 
     /// Where to look, and what to break.

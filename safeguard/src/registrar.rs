@@ -10,6 +10,7 @@ mod sweep;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use safeguard_protocol::{Code, Digest, Enrolment, KeyId, Opened, Posture, PublicKey, Received, Statement};
 use tokio::sync::{mpsc, oneshot};
@@ -24,6 +25,8 @@ use crate::verify::Verified;
 pub const QUEUE: usize = 2_048;
 /// Jobs in one transaction at most.
 const TOGETHER: usize = 512;
+/// What comes within this time is stored together: a commit costs more than a beat, and nobody notices so short a wait.
+const LINGER: Duration = Duration::from_millis(8);
 
 /// Why something was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,6 +263,12 @@ impl Registrar {
     fn run(mut self, mut store: Store, mut waiting: mpsc::Receiver<Job>, now_ms: fn() -> i64) {
         let mut jobs = Vec::with_capacity(TOGETHER);
         while waiting.blocking_recv_many(&mut jobs, TOGETHER) > 0 {
+            std::thread::park_timeout(LINGER);
+            while jobs.len() < TOGETHER
+                && let Ok(job) = waiting.try_recv()
+            {
+                jobs.push(job);
+            }
             let mut told: Vec<Told> = Vec::with_capacity(jobs.len());
             let done = store.begin().and_then(|batch| {
                 for job in jobs.drain(..) {

@@ -66,7 +66,7 @@ async fn while_nobody_answers_the_node_is_patient() {
     tokio::time::sleep(Duration::from_secs(4)).await;
     let status = rig.heartbeat().status();
     let trouble = status.trouble.unwrap();
-    assert!(status.sequence >= 8, "beats are made all the time");
+    assert!(status.sequence >= 5, "beats are made all the time");
     assert!((2..=3).contains(&trouble.tries), "1 to 2 s, then 2 to 4 s: {trouble:?}");
     assert!(rig.heartbeat().silence() < Duration::from_secs(2));
 }

@@ -85,7 +85,8 @@ impl Rig {
             url: format!("http://{listen}"),
             server_keys: vec![server_key],
             tenant: "acme".to_owned(),
-            interval: Some(Duration::from_millis(300)),
+            // Longer than the pause between two beats that waited, so that those become fewer.
+            interval: Some(Duration::from_millis(600)),
             ca_file: None,
             state_dir: dir.path().join("heartbeat"),
             spool_bytes: 1 << 20,

@@ -99,15 +99,21 @@ impl Https {
 pub(crate) fn base(key: &str, url: &str) -> Result<String, SettingsError> {
     let bad = || SettingsError::value(key, format!("{url:?} is not https://HOST[:PORT]"));
     let uri: Uri = url.parse().map_err(|_| bad())?;
-    let (host, authority) = (uri.host().ok_or_else(bad)?, uri.authority().ok_or_else(bad)?);
-    let loopback =
-        host == "localhost" || host.trim_matches(['[', ']']).parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback());
-    let scheme =
-        uri.scheme_str().filter(|scheme| *scheme == "https" || (*scheme == "http" && loopback)).ok_or_else(bad)?;
-    if uri.path() != "/" || uri.query().is_some() || authority.as_str().contains('@') {
-        return Err(bad());
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme), Some(authority)) if is_safe(&uri) && uri.path() == "/" && uri.query().is_none() => {
+            Ok(format!("{scheme}://{authority}"))
+        }
+        _ => Err(bad()),
     }
-    Ok(format!("{scheme}://{authority}"))
+}
+
+/// Whether a secret may be sent there: `https`, or plain `http` on this machine; and none is in the address.
+pub(crate) fn is_safe(uri: &Uri) -> bool {
+    let (Some(host), Some(authority)) = (uri.host(), uri.authority()) else { return false };
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    let here = host == "localhost" || address.is_ok_and(|ip| ip.is_loopback());
+    let scheme = uri.scheme_str().unwrap_or_default();
+    (scheme == "https" || (scheme == "http" && here)) && !authority.as_str().contains('@')
 }
 
 fn roots_of(path: &Path) -> Result<RootCertStore, SettingsError> {

@@ -18,7 +18,7 @@ use safeguard_daemon::shutdown::Shutdown;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
-use crate::https::Https;
+use crate::https::{Https, is_safe};
 use crate::store::outbox::{self, Waiting};
 use crate::verify::SettingsError;
 
@@ -52,12 +52,7 @@ pub struct Settings {
 /// Whether requests can be sent there: `https`, or plain `http` on this machine.
 #[must_use]
 pub fn is_allowed(url: &str) -> bool {
-    let Ok(uri) = url.parse::<Uri>() else { return false };
-    let (Some(host), Some(authority)) = (uri.host(), uri.authority()) else { return false };
-    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
-    let here = host == "localhost" || address.is_ok_and(|ip| ip.is_loopback());
-    let scheme = uri.scheme_str().unwrap_or_default();
-    (scheme == "https" || (scheme == "http" && here)) && !authority.as_str().contains('@')
+    url.parse::<Uri>().is_ok_and(|uri| is_safe(&uri))
 }
 
 /// Sends what is in the outbox.

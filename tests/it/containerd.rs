@@ -10,8 +10,8 @@ use safeguard_tests::containerd::{Container, Containerd};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::parts::{Part, here};
 use crate::rig::{PATIENCE, Rig};
+use safeguard_tests::parts::{Part, here};
 
 /// Rotations of the test under load.
 const ROTATIONS: usize = 5;

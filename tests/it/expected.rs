@@ -7,7 +7,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use safeguard::expected::{Ec2, InstanceState, Settings};
 use safeguard_tests::moto::{Moto, venv_program};
 
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 /// 501 instances of a cluster, one of them stopped and one terminated, and one of nobody.
 const FLEET: &str = r"

@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
-use crate::parts::{Part, here, node_modules};
+use safeguard_tests::parts::{Part, here, node_modules};
 
 /// The fleet, and the page that shows it.
 struct Served {

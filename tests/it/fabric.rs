@@ -7,7 +7,7 @@ use std::time::Duration;
 use safeguard_tests::fabric::{Fabric, METADATA_V4, METADATA_V6, NODE_V4, NODE_V6, Place, Wiring};
 use safeguard_tests::proxied::{Proxied, ask};
 
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 const SOON: Duration = Duration::from_secs(3);
 

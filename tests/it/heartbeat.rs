@@ -24,8 +24,8 @@ use tempfile::TempDir;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::time::{Instant, sleep};
 
-use crate::parts::{Part, here};
 use crate::program::agent;
+use safeguard_tests::parts::{Part, here};
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "eu-central-1";

@@ -8,8 +8,8 @@ use safeguard_tests::machine::{Machine, Storage};
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::parts::{Part, here};
 use crate::rig::{PATIENCE, Rig};
+use safeguard_tests::parts::{Part, here};
 
 const GROUPS: [&str; 2] = ["/aws/containerinsights/prod/host", "/aws/containerinsights/prod/dataplane"];
 

@@ -6,9 +6,9 @@ use safeguard_standins::{CloudWatch, Options};
 use safeguard_tests::node::{Output, SampleNode};
 use tokio::time::Instant;
 
-use crate::parts::{Part, here};
 use crate::program::{Home, Program};
 use crate::rig::PATIENCE;
+use safeguard_tests::parts::{Part, here};
 
 /// Runs the rest of the line in a user namespace of its own, in which the limit `$1` is `$2`. Limits of a namespace hold for
 /// it alone (user_namespaces(7), namespaces(7) "/proc/sys/user").

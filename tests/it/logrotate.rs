@@ -8,8 +8,8 @@ use std::time::Duration;
 use safeguard_logs::PathGlob;
 use tokio::time::Instant;
 
-use crate::parts::{Part, here};
 use crate::rig::{PATIENCE, Rig};
+use safeguard_tests::parts::{Part, here};
 
 const HOST: &str = "/aws/containerinsights/prod/host";
 const ROTATIONS: usize = 6;

@@ -23,7 +23,6 @@ mod logs_files;
 mod logs_journal;
 mod logs_rotation;
 mod moto;
-mod parts;
 mod program;
 mod proxy;
 mod redirect;

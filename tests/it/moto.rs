@@ -10,8 +10,8 @@ use safeguard_tests::moto::{Method, Moto, REGION, ReadEvent, read_logs};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::parts::{Part, here};
 use crate::rig::{APPLICATION, LogPath, PATIENCE, Rig, line, piece};
+use safeguard_tests::parts::{Part, here};
 
 /// Lines with everything that is special in JSON, in UTF-8 or in gzip.
 fn lines() -> Vec<String> {

@@ -10,6 +10,7 @@ use nix::unistd::Pid;
 use safeguard_agent::Status;
 use safeguard_daemon::admin::get_unix;
 use safeguard_standins::{CloudWatch, Credential};
+use safeguard_tests::built::program;
 use tokio::time::Instant;
 
 use crate::rig::PATIENCE;
@@ -150,12 +151,4 @@ impl Drop for Program {
 /// The agent, built beside this test.
 pub(crate) fn agent() -> PathBuf {
     program("safeguard-agent")
-}
-
-/// A program of ours, built beside this test: `target/release/deps/it-…` and `target/release/NAME`.
-pub(crate) fn program(name: &str) -> PathBuf {
-    let here = std::env::current_exe().unwrap();
-    let path = here.parent().and_then(Path::parent).unwrap().join(name);
-    assert!(path.exists(), "{} is missing: `cargo build --release --workspace --bins` makes it", path.display());
-    path
 }

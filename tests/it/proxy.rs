@@ -12,7 +12,7 @@ mod start;
 use safeguard_tests::fabric::Wiring;
 use safeguard_tests::proxied::Proxied;
 
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 const LIST: &str = "/latest/meta-data/iam/security-credentials/";
 

@@ -7,8 +7,8 @@ use std::process::Command;
 use safeguard_standins::Tls;
 use safeguard_tests::machine::{Machine, Storage};
 
-use crate::parts::{Part, here};
-use crate::program::program;
+use safeguard_tests::built::program;
+use safeguard_tests::parts::{Part, here};
 
 /// The exposure that `systemd-analyze security` may give, in tenths; the reasons for what is open are in the units.
 const EXPOSURE: [(&str, u32); 5] = [

@@ -7,11 +7,13 @@
 //! * [`machine`]: a Debian that boots, with a real journald;
 //! * [`moto`]: a CloudWatch Logs and an STS that others wrote, with boto3 as the reader;
 //! * [`fabric`]: a node's network and its pods in network namespaces, with a metadata service outside;
-//! * [`demo`]: the agent and the proxy at work, to look at.
+//! * [`demo`]: the agent and the proxy at work, to look at;
+//! * [`built`]: our programs; [`parts`]: what others wrote, and whether it is here.
 //!
 //! The strict stand-in for CloudWatch Logs is the package `safeguard-standins`. Nothing here leaves the loopback
 //! interface, and network namespaces of its own.
 
+pub mod built;
 pub mod containerd;
 pub mod demo;
 pub mod fabric;
@@ -19,4 +21,5 @@ pub mod lines;
 pub mod machine;
 pub mod moto;
 pub mod node;
+pub mod parts;
 pub mod proxied;

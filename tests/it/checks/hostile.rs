@@ -21,8 +21,8 @@ use safeguard_checks::{Report, Status};
 use trap::{Trap, remove};
 
 use super::debian::Debian;
-use crate::parts::{Part, here};
 use crate::program::agent;
+use safeguard_tests::parts::{Part, here};
 
 /// Programs of the host: that they are there is all that is looked at.
 const PROGRAMS: [&str; 3] = ["/lib/systemd/systemd", "/usr/lib/systemd/systemd", "/usr/sbin/sshd"];

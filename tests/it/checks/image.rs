@@ -9,8 +9,8 @@ use safeguard_checks::{Change, Report, Status};
 use serde::Deserialize;
 
 use super::debian::{Debian, Hardening, check};
-use crate::parts::{Part, here};
 use crate::program::agent;
+use safeguard_tests::parts::{Part, here};
 
 const BUILD: [&str; 2] = ["--phase", "build"];
 

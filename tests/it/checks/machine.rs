@@ -7,8 +7,8 @@ use safeguard_checks::{Cause, Finding, Phase, Report, Status};
 use safeguard_tests::machine::{Machine, Storage};
 
 use super::debian::{Hardening, check, put};
-use crate::parts::{Part, here};
 use crate::program::agent;
+use safeguard_tests::parts::{Part, here};
 
 const PROGRAM: &str = "/usr/local/bin/safeguard-agent";
 

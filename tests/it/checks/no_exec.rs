@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use safeguard_checks::Report;
 
 use super::debian::{Debian, check};
-use crate::parts::{Part, here};
 use crate::program::agent;
+use safeguard_tests::parts::{Part, here};
 
 /// For what a healthy program does at once; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,8 +8,8 @@ use safeguard_tests::containerd::{Containerd, Network, Settings};
 use safeguard_tests::fabric::{Fabric, Place, Wiring};
 
 use super::debian::check;
-use crate::parts::{Part, here};
 use crate::program::agent;
+use safeguard_tests::parts::{Part, here};
 
 const UID: &str = "11111111-2222-3333-4444-555555555555";
 

@@ -15,8 +15,8 @@ use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep};
 
 use super::{LIST, node, session, without_proxy};
-use crate::parts::{Part, here};
 use client::{ALL, Client, Said};
+use safeguard_tests::parts::{Part, here};
 
 /// How long a client may take until it knows that there is nothing for its pod.
 const SOON: Duration = Duration::from_secs(3);

@@ -12,7 +12,7 @@ use safeguard_tests::containerd::{Containerd, Network, Settings};
 use safeguard_tests::fabric::{Place, Wiring};
 use safeguard_tests::proxied::{NAMESPACE, NODE, Proxied};
 
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 /// What a container does first: it asks once for each of what it needs, and says how long that took, by the clock that counts
 /// hundredths of a second, and which key it got.

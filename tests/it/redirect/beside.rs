@@ -4,7 +4,7 @@ use safeguard_proxy::redirect::METADATA_V4;
 use safeguard_tests::fabric::{OUTSIDE_V4, Place, Wiring};
 
 use super::{BOTH, PROXY, Rig, Server};
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 /// As kube-proxy has them in its iptables mode, with a service at 172.20.0.10:53.
 const KUBE_PROXY: &str = "*filter

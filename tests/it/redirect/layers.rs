@@ -8,7 +8,7 @@ use safeguard_tests::fabric::{NODE_V4, NODE_V6, OUTSIDE_V4, Place, Wiring};
 use tokio::net::TcpSocket;
 
 use super::{BOTH, COMES, Client, Got, IMDS, MUST_NOT, PROXY, Rig, Server};
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 const DELETE_TABLE: &str = "delete table inet safeguard_redirect";
 

@@ -6,7 +6,7 @@ use safeguard_proxy::redirect::{Outcome, Standing};
 use safeguard_tests::fabric::{NODE_V4, OUTSIDE_V4, OUTSIDE_V6, Place, Wiring};
 
 use super::{Rig, Server};
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 fn outcomes(rig: &Rig) -> Vec<Outcome> {
     rig.check(false).probes.iter().map(|probe| probe.outcome).collect()

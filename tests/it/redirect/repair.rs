@@ -4,7 +4,7 @@ use safeguard_proxy::redirect::{Layer, METADATA_V4, Standing};
 use safeguard_tests::fabric::{Place, Wiring};
 
 use super::{BOTH, PROXY, Rig};
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 /// What does the damage.
 enum Damage {

@@ -8,7 +8,7 @@ use safeguard_proxy::redirect::{self, Redirect, Standing, State, StateError, Val
 use safeguard_tests::fabric::{Place, Wiring};
 
 use super::{BOTH, COMES, Client, IMDS, PROXY, Rig};
-use crate::parts::{Part, here};
+use safeguard_tests::parts::{Part, here};
 
 /// How long a process of its own may take to get to work.
 const PATIENCE: Duration = Duration::from_secs(30);

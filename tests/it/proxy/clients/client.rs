@@ -10,7 +10,7 @@ use tokio::task::block_in_place;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::rust;
-use crate::parts::{Part, node_modules};
+use safeguard_tests::parts::{Part, node_modules};
 
 /// How long a client may run, the start of its interpreter included.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -4,13 +4,13 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use safeguard_tests::fabric::Fabric;
-use safeguard_tests::machine::Machine;
-use safeguard_tests::moto::venv_program;
+use crate::fabric::Fabric;
+use crate::machine::Machine;
+use crate::moto::venv_program;
 
 /// Something outside this repository.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Part {
+pub enum Part {
     /// containerd with runc, busybox and the rights to use them.
     Containerd,
     /// The bridge plugin of CNI.
@@ -116,17 +116,17 @@ impl Part {
 }
 
 /// Whether a test can run. If not, says so by the test's name; where `CI=true`, that is a failure.
-pub(crate) fn here(test: &str, part: Part) -> bool {
+pub fn here(test: &str, part: Part) -> bool {
     let Some(lacking) = part.lacking() else { return true };
     assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "{test} cannot run: {lacking}");
     // Past the test runner's capture, which would keep it to itself: a test that did not run counts as passed.
     let said = format!("not run: {test}: {lacking}\n");
-    std::io::stderr().write_all(said.as_bytes()).unwrap();
+    std::io::stderr().write_all(said.as_bytes()).expect("standard error takes a line");
     false
 }
 
 /// Where `tests/run` installs the modules of `tests/clients/package.json`.
-pub(crate) fn node_modules() -> Option<PathBuf> {
+pub fn node_modules() -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set("SAFEGUARD_TEST_NODE").or_else(|| Some(set("HOME")?.join(".cache/safeguard/node")))
 }

@@ -1,7 +1,7 @@
 //! What a beat costs the node: `cargo bench -p safeguard-heartbeat --bench beat [-- BEATS]`.
 //!
 //! The safeguard runs in a process of its own. This one makes beats a third of a second apart, each with names of controls as after a
-//! bad day, keeps them on the disk (twice an fsync), sends them over a connection on loopback and verifies the replies. What is
+//! bad day, keeps them on the disk, sends them over a connection on loopback and verifies the replies. What is
 //! told is the CPU that the kernel counted for the whole process, and the longest body. No TLS, and no log.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "a program to measure with")]
@@ -39,7 +39,7 @@ impl ProofSource for Nobody {
     }
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() {
     if let Ok(dir) = std::env::var(ROLE) {
         return serve(dir).await;

@@ -185,7 +185,7 @@ impl Chain {
         let sequence = sealed.statement.beat.sequence;
         let stored =
             Stored { envelope: sealed.envelope.to_bytes(), digest: sealed.digest, statement: sealed.statement };
-        keyed.spool.put(sequence, &stored)?;
+        keyed.spool.put(sequence, stored)?;
         (keyed.state.sequence, keyed.state.previous) = (sequence, Some(sealed.digest));
         while let Some(old) = keyed.spool.to_drop(most.0, most.1, now_ms) {
             keyed.state.drop_number(old);
@@ -200,7 +200,7 @@ impl Chain {
         while let Some(keyed) = &self.keyed
             && let Some((sequence, _)) = keyed.spool.newest()
         {
-            match keyed.spool.read(sequence) {
+            match keyed.spool.get(sequence) {
                 Ok(stored) => return Ok(Some(stored)),
                 Err(Unreadable::Damaged | Unreadable::OtherKey) => self.drop_beat(sequence)?,
             }
@@ -216,7 +216,7 @@ impl Chain {
         Ok(keyed.spool.remove(sequence)?)
     }
 
-    /// The safeguard has a beat. What is known is on the disk before the beat is not any more.
+    /// The safeguard has a beat. What it told that a restart must know is on the disk when this returns.
     pub(crate) fn acknowledged(
         &mut self,
         sent: &Statement,
@@ -225,6 +225,7 @@ impl Chain {
     ) -> Result<(), ChainError> {
         let Some(keyed) = &mut self.keyed else { return Ok(()) };
         let (state, sequence) = (&mut keyed.state, sent.beat.sequence);
+        let news = state.posture.as_ref() != Some(&acknowledgement.posture) || !sent.spool.dropped.is_empty();
         state.declared(&sent.spool.dropped);
         state.posture = Some(acknowledgement.posture.clone());
         if acknowledgement.received != Received::Late
@@ -233,8 +234,19 @@ impl Chain {
             let made_at_ms = sent.beat.made_at_ms;
             state.acknowledged = Some(Acknowledged { sequence, made_at_ms, at_ms: now_ms });
         }
-        self.home.save(state)?;
-        Ok(keyed.spool.remove(sequence)?)
+        if sequence == state.sequence {
+            keyed.spool.keep(sequence);
+        } else {
+            keyed.spool.remove(sequence)?;
+        }
+        if news { self.settle() } else { Ok(()) }
+    }
+
+    /// Writes down what is known, so that the next process begins where this one ends.
+    pub(crate) fn settle(&mut self) -> Result<(), ChainError> {
+        let Some(keyed) = &mut self.keyed else { return Ok(()) };
+        self.home.save(&keyed.state)?;
+        Ok(keyed.spool.forget_kept()?)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The one place of this room that touches its state directory. What is written is on the disk, whole, or not there.
+//! The one place of this room that touches its state directory. What was written is on the disk.
 
 #![expect(clippy::disallowed_methods, reason = "the one place of this room that touches its own state directory")]
 
@@ -31,12 +31,18 @@ pub(crate) fn make_dir(path: &Path) -> Result<(), DiskError> {
 pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let new = path.with_extension("new");
     let write = || -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        let mut file =
-            options.write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW).open(&new)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
+        write_synced(&new, bytes)?;
         std::fs::rename(&new, path)?;
+        sync_dir(path)
+    };
+    write().map_err(wrong("write", path))
+}
+
+/// Makes a file that only its owner may read, in its place: one change of the directory fewer than [`put`], and a crash may leave
+/// a part of it. Whoever reads it has to know.
+pub(crate) fn put_in_place(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+    let write = || -> io::Result<()> {
+        write_synced(path, bytes)?;
         sync_dir(path)
     };
     write().map_err(wrong("write", path))
@@ -79,6 +85,13 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, DiskError>
 pub(crate) fn names(path: &Path) -> Result<Vec<String>, DiskError> {
     let entries = std::fs::read_dir(path).map_err(wrong("list", path))?;
     Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+}
+
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).custom_flags(O_NOFOLLOW).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {

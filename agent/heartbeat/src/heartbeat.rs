@@ -111,7 +111,7 @@ impl Heartbeat {
         let turns = Arc::new(Turns { begin: Instant::now(), last_ms: AtomicU64::new(0) });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let outside = Outside { clock, postures, proofs, reports, status: tell, previews: asked, turns: turns.clone() };
-        let run = Run::new(settings, chain, exchange, outside);
+        let mut run = Run::new(settings, chain, exchange, outside);
         let thread = std::thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
@@ -119,6 +119,7 @@ impl Heartbeat {
                     _ = stopped => {}
                 }
             });
+            run.end();
         })?;
         let (stop, thread) = (Mutex::new(Some(stop)), Mutex::new(Some(thread)));
         Ok(Self { status, previews, stop, thread, turns })

@@ -91,7 +91,7 @@ impl Run {
         Self { settings, chain, exchange, outside, schedule, contact, told: None, trouble: None }
     }
 
-    pub(crate) async fn forever(mut self) {
+    pub(crate) async fn forever(&mut self) {
         loop {
             self.outside.turns.note();
             let posture = self.outside.postures.borrow_and_update().clone();
@@ -111,6 +111,13 @@ impl Run {
                 },
                 Some(asked) = self.outside.previews.recv() => self.answer(asked),
             }
+        }
+    }
+
+    /// The last thing that is done.
+    pub(crate) fn end(&mut self) {
+        if let Err(error) = self.chain.settle() {
+            tracing::error!(%error, "The state of the heartbeat cannot be written; the last beat is sent again after the start.");
         }
     }
 

@@ -1,6 +1,9 @@
 //! Beats that no reply has acknowledged, one file each, named by their sequence numbers.
 //!
 //! A file begins with the CRC-32 of what follows: a beat that was damaged is dropped, and declared as dropped.
+//!
+//! The file of the last beat stays when that was acknowledged, until there is another: it is what the chain goes on from after a
+//! crash, and so no acknowledgement has to wait for the disk. After a crash it is sent once more, and the safeguard knows it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -39,6 +42,10 @@ pub(crate) struct Spool {
     key: PublicKey,
     waiting: BTreeMap<u64, Waiting>,
     bytes: u64,
+    /// The last one that was made: it is the next to be sent.
+    last: Option<(u64, Stored)>,
+    /// The last one, if it was acknowledged and its file is there.
+    kept: Option<u64>,
 }
 
 impl Spool {
@@ -46,7 +53,7 @@ impl Spool {
     /// another key are removed: nobody would take them.
     pub(crate) fn open(dir: PathBuf, key: PublicKey) -> Result<(Self, Vec<u64>), DiskError> {
         disk::make_dir(&dir)?;
-        let mut spool = Self { dir, key, waiting: BTreeMap::new(), bytes: 0 };
+        let mut spool = Self { dir, key, waiting: BTreeMap::new(), bytes: 0, last: None, kept: None };
         let mut damaged = Vec::new();
         for name in disk::names(&spool.dir)? {
             let Some(sequence) = name.strip_suffix(SUFFIX).and_then(|digits| digits.parse().ok()) else { continue };
@@ -59,13 +66,25 @@ impl Spool {
         Ok((spool, damaged))
     }
 
-    /// Keeps a beat: on the disk when this returns.
-    pub(crate) fn put(&mut self, sequence: u64, stored: &Stored) -> Result<(), DiskError> {
+    /// Keeps a beat, the last so far: on the disk when this returns.
+    pub(crate) fn put(&mut self, sequence: u64, stored: Stored) -> Result<(), DiskError> {
         let mut file = format!("{:08x}\n", crc32fast::hash(&stored.envelope)).into_bytes();
         file.extend_from_slice(&stored.envelope);
-        disk::put(&self.path(sequence), &file)?;
-        self.note(sequence, stored);
-        Ok(())
+        disk::put_in_place(&self.path(sequence), &file)?;
+        self.note(sequence, &stored);
+        self.last = Some((sequence, stored));
+        self.forget_kept()
+    }
+
+    /// The last beat is acknowledged: it waits no longer, and its file stays.
+    pub(crate) fn keep(&mut self, sequence: u64) {
+        self.unnote(sequence);
+        self.kept = Some(sequence);
+    }
+
+    /// Removes the file that stayed. What the chain goes on from has to be kept elsewhere before.
+    pub(crate) fn forget_kept(&mut self) -> Result<(), DiskError> {
+        self.kept.take().map_or(Ok(()), |sequence| disk::remove(&self.path(sequence)))
     }
 
     fn note(&mut self, sequence: u64, stored: &Stored) {
@@ -77,10 +96,15 @@ impl Spool {
 
     /// Removes a beat.
     pub(crate) fn remove(&mut self, sequence: u64) -> Result<(), DiskError> {
+        self.unnote(sequence);
+        disk::remove(&self.path(sequence))
+    }
+
+    fn unnote(&mut self, sequence: u64) {
         if let Some(gone) = self.waiting.remove(&sequence) {
             self.bytes = self.bytes.saturating_sub(gone.bytes);
         }
-        disk::remove(&self.path(sequence))
+        self.last.take_if(|(last, _)| *last == sequence);
     }
 
     /// Removes all.
@@ -88,7 +112,7 @@ impl Spool {
         while let Some(sequence) = self.newest().map(|(sequence, _)| sequence) {
             self.remove(sequence)?;
         }
-        Ok(())
+        self.forget_kept()
     }
 
     /// The beat with the highest number.
@@ -113,8 +137,15 @@ impl Spool {
         (self.bytes > most_bytes || age > most_age.as_millis()).then_some(sequence)
     }
 
-    /// A beat from the disk.
-    pub(crate) fn read(&self, sequence: u64) -> Result<Stored, Unreadable> {
+    /// A beat that waits.
+    pub(crate) fn get(&self, sequence: u64) -> Result<Stored, Unreadable> {
+        match &self.last {
+            Some((last, stored)) if *last == sequence => Ok(stored.clone()),
+            _ => self.read(sequence),
+        }
+    }
+
+    fn read(&self, sequence: u64) -> Result<Stored, Unreadable> {
         let most = u64::try_from(HEADER + limits::BEAT_BYTES).unwrap_or(u64::MAX);
         let file = disk::read(&self.path(sequence), most).map_err(|error| {
             tracing::warn!(%error, "A beat that waits cannot be read.");

@@ -59,8 +59,40 @@ fn a_number_is_used_once_whenever_the_process_ends() {
         chain = open(&dir);
         assert_eq!(chain.standing(&posture().node), Standing::Enrolled);
     }
-    assert_eq!(chain.waiting().0, 3);
-    assert_eq!(chain.state().unwrap().acknowledged.unwrap().sequence, 6);
+    // Three were never acknowledged. Nothing new was told with two that were: they are sent once more.
+    assert_eq!(chain.waiting().0, 3 + 2);
+    let last = chain.pending().unwrap().unwrap();
+    assert_eq!(last.statement.beat.sequence, 6);
+    acknowledge(&mut chain, &last, Received::Duplicate);
+    chain.settle().unwrap();
+    let mut chain = open(&dir);
+    assert_eq!((chain.waiting().0, chain.state().unwrap().acknowledged.unwrap().sequence), (4, 6));
+    chain.make(&posture(), at(7), MOST).unwrap();
+    let next = chain.pending().unwrap().unwrap().statement.beat;
+    assert_eq!((next.sequence, next.previous), (7, Some(last.digest)));
+}
+
+/// The file of the last beat is all that a crash needs to go on from; there is never more than one that nobody waits for.
+#[test]
+fn acknowledged_beats_leave_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut chain = enrolled(&dir);
+    let files = || std::fs::read_dir(dir.path().join("spool")).unwrap().count();
+    for n in 1..=5 {
+        chain.make(&posture(), at(n), MOST).unwrap();
+        let beat = chain.pending().unwrap().unwrap();
+        acknowledge(&mut chain, &beat, Received::Live);
+        assert!(chain.pending().unwrap().is_none() && files() <= 1, "after {n}");
+    }
+    for n in 6..=8 {
+        chain.make(&posture(), at(n), MOST).unwrap();
+    }
+    while let Some(beat) = chain.pending().unwrap() {
+        acknowledge(&mut chain, &beat, Received::Live);
+    }
+    assert_eq!((chain.waiting().0, files()), (0, 1));
+    chain.settle().unwrap();
+    assert_eq!(files(), 0);
 }
 
 #[test]

@@ -101,6 +101,34 @@ async fn an_exclusion_is_added_shown_and_removed() {
     }
 }
 
+/// An exclusion takes nodes off the list of what somebody has to look at, and out of no number.
+#[tokio::test]
+async fn nodes_that_are_left_alone_are_counted_and_named() {
+    let seeded = Seeded::new(200);
+    seeded.token("operates", "operate");
+    let before = json(&seeded, "/v1/overview").await;
+    let node = before["attention"].as_array().unwrap().iter().find(|n| n["group"].is_string()).unwrap();
+    let wanted = json!({ "account": node["account"], "group": node["group"], "reason": "r", "owner": "o", "expires": "2027-12-31" });
+    let request = Request::builder().method("POST").uri("/v1/exclusions").header("authorization", "Bearer operates");
+    let request = request.header("content-type", "application/json").body(Body::from(wanted.to_string())).unwrap();
+    assert_eq!(seeded.send(request).await.status(), StatusCode::CREATED);
+
+    let after = json(&seeded, "/v1/overview").await;
+    let covered = |nodes: &Value| {
+        let nodes = nodes.as_array().unwrap().iter();
+        nodes.filter(|n| n["account"] == node["account"] && n["group"] == node["group"]).count()
+    };
+    let nodes = json(&seeded, "/v1/nodes?limit=500").await;
+    let left_alone = |overview: &Value| usize::try_from(overview["total"]["left_alone"].as_u64().unwrap()).unwrap();
+    assert!(left_alone(&before) > 0, "the seed has an exclusion, of other nodes");
+    assert_eq!(left_alone(&after), left_alone(&before) + covered(&nodes["items"]));
+    assert_eq!(after["total"]["checks"], before["total"]["checks"], "nobody hides behind an exclusion");
+    assert_eq!(covered(&after["attention"]), 0);
+    assert!(after["attention_all"].as_u64() < before["attention_all"].as_u64());
+    let page = seeded.get("/").await;
+    assert!(page.contains(&format!("{} left alone", after["total"]["left_alone"])), "it is said on the page");
+}
+
 #[tokio::test]
 async fn an_export_has_as_many_rows_as_the_list() {
     let seeded = Seeded::new(1_200);

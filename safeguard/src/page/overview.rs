@@ -89,6 +89,7 @@ fn states(overview: &Overview, filter: &Filter) -> Markup {
             }
         }
         p.dim { (counted(overview.total.nodes, &address("/nodes", filter, &[]), "node")) " in all, without retired ones"
+            @if overview.total.left_alone > 0 { ", " (left_alone(&overview.total)) }
             @if overview.simulated > 0 { "; " (words::number(u64::from(overview.simulated))) " are simulated" } "." }
     }
 }
@@ -97,7 +98,10 @@ fn attention(overview: &Overview, filter: &Filter, now_ms: i64) -> Markup {
     let shown = u32::try_from(overview.attention.len()).unwrap_or(u32::MAX);
     html! {
         @if overview.attention.is_empty() {
-            p.good { "Nothing. Every node speaks, was assessed lately, and is who it says it is." }
+            p.good {
+                @if overview.total.left_alone > 0 { "Nothing. Of nodes that are not left alone, every one" } @else { "Nothing. Every node" }
+                " speaks, was assessed lately, and is who it says it is."
+            }
         } @else {
             ul.plain {
                 @for node in &overview.attention { li { (state(&node.state)) " " (sentence(node, now_ms)) } }
@@ -184,6 +188,15 @@ fn rolls(kind: &str, rolls: &[Roll], filter: &Filter) -> Markup {
     }
 }
 
+/// How many of the nodes nobody is told about, with the way to who answers for it.
+fn left_alone(roll: &Roll) -> Markup {
+    html! {
+        @if roll.left_alone > 0 {
+            " " a.dim href="/actions#exclusions" { (words::number(u64::from(roll.left_alone))) " left alone" }
+        }
+    }
+}
+
 fn rolled(roll: &Roll, filter: &Filter) -> Markup {
     let limit: Vec<(&str, &str)> = [("cluster", &roll.cluster), ("group", &roll.group), ("policy", &roll.policy)]
         .into_iter()
@@ -203,7 +216,7 @@ fn rolled(roll: &Roll, filter: &Filter) -> Markup {
                     }
                 }
             }
-            td.n { (counted(roll.nodes, &address("/nodes", filter, &limit), "node")) }
+            td.n { (counted(roll.nodes, &address("/nodes", filter, &limit), "node")) (left_alone(roll)) }
             td.n { a.n href=(address("/controls", filter, &limit)) { (words::percent(roll.passed_permille)) } }
             td.wide { (bar(&roll.checks)) }
             td.n .bad[roll.checks.fail > 0] { (counted(roll.checks.fail, &address("/controls", filter, &with("fail")), "failed check")) }

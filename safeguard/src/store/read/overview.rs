@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
+use super::trend::{self, day_of};
 use super::types::{Filter, InState, Overview, Roll};
-use super::{SCOPE, Scope, controls, row, trend};
+use super::{SCOPE, Scope, controls, row};
 
 const CLUSTERS: usize = 200;
 const GROUPS: usize = 500;
@@ -15,19 +16,24 @@ const ATTENTION: u32 = 12;
 /// Groups of a roll-up that are read at most: clusters times node groups times policies.
 const ROLLS: u32 = 20_000;
 
+/// Whether somebody is answered for: an exclusion that is in force leaves the node alone.
+const LEFT_ALONE: &str =
+    "EXISTS (SELECT 1 FROM exclusion e WHERE e.expires >= :today AND (e.account IS NULL OR e.account = n.account)
+    AND (e.node_group IS NULL OR e.node_group = n.node_group))";
+
 /// How everything stands.
 ///
 /// # Errors
 /// When the store cannot be read.
 pub fn overview(db: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Result<Overview> {
-    let mut overview = Overview::default();
+    let (mut overview, today) = (Overview::default(), day_of(now_ms));
     states(db, filter, &mut overview)?;
-    rolls(db, filter, &mut overview)?;
+    rolls(db, filter, &today, &mut overview)?;
     let ranked = controls::controls(db, filter, None, CONTROLS, None)?;
     overview.controls = ranked.items;
     overview.controls_all = ranked.total;
     overview.trend = trend::trend(db, filter, now_ms)?;
-    attention(db, filter, &mut overview)?;
+    attention(db, filter, &today, &mut overview)?;
     Ok(overview)
 }
 
@@ -51,25 +57,28 @@ fn states(db: &Connection, filter: &Filter, overview: &mut Overview) -> rusqlite
     Ok(())
 }
 
-fn rolls(db: &Connection, filter: &Filter, overview: &mut Overview) -> rusqlite::Result<()> {
+fn rolls(db: &Connection, filter: &Filter, today: &str, overview: &mut Overview) -> rusqlite::Result<()> {
     let mut clusters: BTreeMap<String, Roll> = BTreeMap::new();
     let mut groups: BTreeMap<(String, String), Roll> = BTreeMap::new();
     let mut policies: BTreeMap<String, Roll> = BTreeMap::new();
     let scope = Scope::of(filter);
 
     let sql = format!(
-        "SELECT n.cluster, coalesce(nullif(n.node_group, ''), '-'), count(*), count(n.assessed_ms) FROM node n
-         WHERE {SCOPE} GROUP BY 1, 2 LIMIT {ROLLS}"
+        "SELECT n.cluster, coalesce(nullif(n.node_group, ''), '-'), count(*), count(n.assessed_ms), sum({LEFT_ALONE})
+         FROM node n WHERE {SCOPE} GROUP BY 1, 2 LIMIT {ROLLS}"
     );
+    let mut values = scope.values(filter);
+    values.push((":today", &today));
     let mut statement = db.prepare_cached(&sql)?;
-    let mut rows = statement.query(&*scope.values(filter))?;
+    let mut rows = statement.query(&*values)?;
     while let Some(row) = rows.next()? {
         let (cluster, group): (String, String) = (row.get(0)?, row.get(1)?);
-        let (nodes, assessed) = (row.get(2)?, row.get(3)?);
+        let (nodes, assessed, left_alone) = (row.get(2)?, row.get(3)?, row.get(4)?);
         let here = groups.entry((cluster.clone(), group)).or_default();
         for roll in [&mut overview.total, clusters.entry(cluster).or_default(), here] {
             roll.nodes = roll.nodes.saturating_add(nodes);
             roll.assessed = roll.assessed.saturating_add(assessed);
+            roll.left_alone = roll.left_alone.saturating_add(left_alone);
         }
     }
 
@@ -104,18 +113,20 @@ fn rolls(db: &Connection, filter: &Filter, overview: &mut Overview) -> rusqlite:
     Ok(())
 }
 
-fn attention(db: &Connection, filter: &Filter, overview: &mut Overview) -> rusqlite::Result<()> {
+fn attention(db: &Connection, filter: &Filter, today: &str, overview: &mut Overview) -> rusqlite::Result<()> {
     const WHICH: &str = "n.state IN ('missing', 'suspect', 'stale', 'never-enrolled')";
     let scope = Scope::of(filter);
-    let sql = format!("SELECT count(*) FROM node n WHERE {WHICH} AND {SCOPE}");
-    overview.attention_all = db.prepare_cached(&sql)?.query_row(&*scope.values(filter), |row| row.get(0))?;
+    let mut values = scope.values(filter);
+    values.push((":today", &today));
+    let sql = format!("SELECT count(*) FROM node n WHERE {WHICH} AND NOT {LEFT_ALONE} AND {SCOPE}");
+    overview.attention_all = db.prepare_cached(&sql)?.query_row(&*values, |row| row.get(0))?;
     let sql = format!(
-        "SELECT {} FROM node n WHERE {WHICH} AND {SCOPE}
+        "SELECT {} FROM node n WHERE {WHICH} AND NOT {LEFT_ALONE} AND {SCOPE}
          ORDER BY CASE n.state WHEN 'suspect' THEN 0 WHEN 'missing' THEN 1 WHEN 'stale' THEN 2 ELSE 3 END,
                   n.state_since_ms, n.id LIMIT {ATTENTION}",
         row::NODE
     );
     let mut statement = db.prepare_cached(&sql)?;
-    overview.attention = statement.query_map(&*scope.values(filter), row::node)?.collect::<Result<_, _>>()?;
+    overview.attention = statement.query_map(&*values, row::node)?.collect::<Result<_, _>>()?;
     Ok(())
 }

@@ -38,6 +38,6 @@ pub fn trend(db: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Result<
 }
 
 /// The day (UTC) of a time: `YYYY-MM-DD`.
-fn day_of(ms: i64) -> String {
+pub(super) fn day_of(ms: i64) -> String {
     safeguard_daemon::clock::utc(ms).chars().take(10).collect()
 }

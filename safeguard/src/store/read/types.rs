@@ -83,6 +83,8 @@ pub struct Roll {
     pub nodes: u32,
     /// Nodes that were assessed at least once.
     pub assessed: u32,
+    /// Nodes that an exclusion leaves alone at present. They and their checks are counted here as well: nobody hides behind one.
+    pub left_alone: u32,
     /// Their checks.
     pub checks: Tally,
     /// Passed of enabled, in tenths of a percent, rounded down; null where nothing is enabled.

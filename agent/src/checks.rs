@@ -16,6 +16,9 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use clock::read as clock_of;
+
 use crate::agent::StartError as AgentError;
 use crate::config::{Environment, Resolved, Settings, Source};
 use kubelet::Kubelet;

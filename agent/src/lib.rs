@@ -25,6 +25,9 @@ mod annotations;
 mod checks;
 pub mod config;
 mod exclusions;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod heartbeat;
 mod kubernetes;

@@ -81,14 +81,20 @@ impl Node {
         let at = self.at(path);
         let before = fs::read(&at).expect("it is there");
         fs::write(&at, content).expect("room");
-        let statuses = self.evaluate(policies);
+        let statuses = self.evaluate(policies, &Inputs::default());
         fs::write(&at, before).expect("room");
         statuses
     }
 
-    fn evaluate(&self, policies: &[Policy]) -> Vec<Status> {
-        let (host, inputs) = (self.host(), Inputs::default());
-        let report = evaluate(&Facts::new(&host, &inputs), policies);
+    /// What becomes of the controls that look at the first of the files, where others were asked too.
+    #[must_use]
+    pub fn told(&self, inputs: &Inputs) -> Vec<Status> {
+        self.files.first().map(|(_, policies)| self.evaluate(policies, inputs)).unwrap_or_default()
+    }
+
+    fn evaluate(&self, policies: &[Policy], inputs: &Inputs) -> Vec<Status> {
+        let host = self.host();
+        let report = evaluate(&Facts::new(&host, inputs), policies);
         report.findings().map(|(_, finding)| finding.status).collect()
     }
 

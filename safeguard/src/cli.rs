@@ -5,14 +5,15 @@ mod token;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use safeguard::config::{EXAMPLE, Settings};
+use safeguard_daemon::manual::manual;
 use safeguard_daemon::settings::{ProgramSettings, SettingsFile};
 use safeguard_daemon::terminal::{complain, exit, print};
 
 const EXAMPLES: &str = "\
 Examples:
-  safeguard config example > /etc/safeguard/server.toml   start from the commented settings
+  safeguard config example > /etc/safeguard/safeguard.toml   start from the commented settings
   safeguard config check                                  can the settings be used?
   safeguard key show                                      what goes into `server_keys` of the agents
   safeguard token add anna --scope read                   let somebody read; prints the token once
@@ -47,7 +48,7 @@ Signals:
   SIGTERM, SIGINT   let nobody in any more, store and answer what is under way, then end
 
 Example:
-  safeguard serve --config ./server.toml")]
+  safeguard serve --config ./safeguard.toml")]
     Serve(ConfigArgs),
     /// The key that replies are signed with.
     #[command(subcommand)]
@@ -58,6 +59,11 @@ Example:
     /// The settings: an example, and a check.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write the manual pages and the completions of shells below a directory, as packages do.
+    Manual {
+        /// The directory; it is made if it is not there.
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -138,6 +144,7 @@ impl Cli {
             Command::Token(TokenCommand::Revoke { name, config }) => {
                 loaded(config).map(|(settings, _)| token::revoke(&settings, &name))
             }
+            Command::Manual { dir } => Ok(manual(Self::command(), &dir)),
             Command::Config(ConfigCommand::Example) => Ok(print(EXAMPLE)),
             Command::Config(ConfigCommand::Check(args)) => {
                 loaded(args).map(|(_, file)| print(&format!("{}: can be used\n", file.path().display())))

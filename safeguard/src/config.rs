@@ -109,7 +109,7 @@ impl Default for Keep {
 const LISTEN: &str = "127.0.0.1:8420";
 
 impl ProgramSettings for Settings {
-    const DEFAULT_PATH: &'static str = "/etc/safeguard/server.toml";
+    const DEFAULT_PATH: &'static str = "/etc/safeguard/safeguard.toml";
 
     fn check(&self) -> Result<(), Problems> {
         let mut found = Findings::default();

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use safeguard_standins::Tls;
 use safeguard_tests::machine::{Machine, Storage};
 
 use safeguard_tests::built::program;
@@ -46,7 +45,7 @@ fn no_unit_is_more_exposed_than_it_has_to_be() {
     }
 }
 
-/// With the account that systemd makes for it, an empty set of capabilities, and its state where nobody else can read it.
+/// With the account that sysusers makes for it, an empty set of capabilities, and its state where nobody else can read it.
 #[test]
 fn the_safeguard_starts_by_its_unit_and_ends() {
     if !here("units::the_safeguard_starts_by_its_unit_and_ends", Part::Machine) {
@@ -56,20 +55,20 @@ fn the_safeguard_starts_by_its_unit_and_ends() {
     let root = machine.root();
     fs::copy(program("safeguard"), root.join("usr/bin/safeguard")).unwrap();
     fs::copy(systemd().join("safeguard.service"), root.join("etc/systemd/system/safeguard.service")).unwrap();
-    // What ca-certificates would bring.
-    fs::create_dir_all(root.join("etc/ssl/certs")).unwrap();
-    fs::write(root.join("etc/ssl/certs/ca-certificates.crt"), Tls::generate().unwrap().ca_pem()).unwrap();
+    fs::copy(systemd().join("safeguard.sysusers.conf"), root.join("usr/lib/sysusers.d/safeguard.conf")).unwrap();
     fs::create_dir_all(root.join("etc/safeguard")).unwrap();
-    fs::write(root.join("etc/safeguard/server.toml"), "[page]\nopen = true\n").unwrap();
+    fs::write(root.join("etc/safeguard/safeguard.toml"), "[page]\nopen = true\n").unwrap();
     let run = |line: &str| machine.run(&["sh", "-ec", line]).unwrap();
     // `start` waits until it says that it is ready.
-    run("systemctl daemon-reload; systemctl start safeguard || (journalctl -u safeguard --no-pager >&2; exit 1)");
+    run(
+        "systemd-sysusers; systemctl daemon-reload; systemctl start safeguard || (journalctl -u safeguard --no-pager >&2; exit 1)",
+    );
     let show = |property: &str| run(&format!("systemctl show -P {property} safeguard")).trim().to_owned();
     assert_eq!((show("ActiveState"), show("SubState")), ("active".to_owned(), "running".to_owned()));
     let status = run(&format!("grep -h '^CapEff:\\|^NoNewPrivs:\\|^Uid:' /proc/{}/status", show("MainPID")));
     assert!(status.contains("CapEff:\t0000000000000000") && status.contains("NoNewPrivs:\t1"), "{status}");
     assert!(!status.contains("Uid:\t0"), "{status}");
-    let listing = run("ls -ld /var/lib/private/safeguard-server /var/lib/private/safeguard-server/reply.key");
+    let listing = run("ls -ld /var/lib/safeguard-server /var/lib/safeguard-server/reply.key");
     assert!(listing.contains("drwx------") && listing.contains("-rw-------"), "{listing}");
     // Killed, it comes back by itself.
     run(

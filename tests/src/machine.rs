@@ -10,12 +10,17 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::sched::{CloneFlags, setns};
+use safeguard_standins::Listen;
 use tempfile::TempDir;
 
 /// How long a boot may take. It takes about two seconds; on a loaded machine ten times that.
@@ -79,7 +84,7 @@ pub struct Machine {
     /// The container manager, and the input that its watcher reads.
     manager: Child,
     /// The machine's first process, as the host numbers it.
-    leader: u32,
+    leader: Arc<AtomicU32>,
     /// The cgroup, also the name of the container.
     name: String,
     dir: TempDir,
@@ -125,14 +130,29 @@ impl Machine {
         fs::write(dir.path().join("disk/etc/hostname"), "node\n").map_err(|e| format!("hostname: {e}"))?;
         let manager = spawn(&name, dir.path())?;
         // Made before the wait, so that a failure to boot ends what was started.
-        let mut machine = Self { manager, leader: 0, name, dir };
+        let mut machine = Self { manager, leader: Arc::default(), name, dir };
         machine.wait_booted()?;
         Ok(machine)
     }
 
     /// The machine's `/` as it sees it itself, with `/run` and `/proc`. Another one after [`Self::reboot`].
     pub fn root(&self) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/root", self.leader))
+        PathBuf::from(format!("/proc/{}/root", self.leader()))
+    }
+
+    /// A stand-in that listens here listens on this port of the machine's own loopback; on that of each boot, once it was down and
+    /// came up again.
+    pub fn listen(&self, port: u16) -> Listen {
+        let leader = Arc::clone(&self.leader);
+        Listen::with(move || {
+            let network = File::open(format!("/proc/{}/ns/net", leader.load(Ordering::Relaxed)))?;
+            setns(network, CloneFlags::CLONE_NEWNET)?;
+            TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+        })
+    }
+
+    fn leader(&self) -> u32 {
+        self.leader.load(Ordering::Relaxed)
     }
 
     /// What the machine has written to its disk, such as `var/log/journal`. Stays through [`Self::reboot`].
@@ -151,7 +171,7 @@ impl Machine {
         let (mut out, mut err) = (file()?, file()?);
         let to = |file: &File| file.try_clone().map(Stdio::from).map_err(|e| format!("output of {shown}: {e}"));
         let status = Command::new("timeout")
-            .args(["--kill-after=5", RUN_DEADLINE, "nsenter", "-t", &self.leader.to_string()])
+            .args(["--kill-after=5", RUN_DEADLINE, "nsenter", "-t", &self.leader().to_string()])
             .args(["-m", "-u", "-i", "-n", "-p", "--"])
             .args(command)
             .stdin(Stdio::null())
@@ -190,7 +210,7 @@ impl Machine {
                 return Err(format!("the machine ended: {status}: {}", self.console()));
             }
             if let Some(leader) = leader_of(self.manager.id()) {
-                self.leader = leader;
+                self.leader.store(leader, Ordering::Relaxed);
                 // A degraded machine is up too: the kernel of a container host may deny what some unit wants.
                 let command = ["sh", "-c", "systemctl is-system-running || true"];
                 state = self.run(&command).unwrap_or_else(|error| error).trim_end().to_owned();
@@ -205,9 +225,9 @@ impl Machine {
 
     /// Asks the first process to end (systemd(1), "Signals"), and kills the machine when it has not within the deadline.
     fn stop(&mut self, signal: &str) -> Result<(), String> {
-        let asked = self.leader > 0 && self.manager.try_wait().is_ok_and(|ended| ended.is_none()) && {
+        let asked = self.leader() > 0 && self.manager.try_wait().is_ok_and(|ended| ended.is_none()) && {
             // The standard library sends no signals, and nix knows no real-time ones.
-            let leader = self.leader.to_string();
+            let leader = self.leader().to_string();
             Command::new("sh").args(["-c", r#"kill -s "$0" "$1""#, signal, &leader]).status().is_ok_and(|s| s.success())
         };
         let until = Instant::now() + STOP_DEADLINE;
@@ -221,7 +241,7 @@ impl Machine {
             drop(watcher.write_all(b"\n"));
         }
         drop(self.manager.wait());
-        self.leader = 0;
+        self.leader.store(0, Ordering::Relaxed);
         // The last process gives back the mounts as well, so the same disk may be mounted again.
         let until = Instant::now() + STOP_DEADLINE;
         while !HIERARCHIES.iter().all(|hierarchy| remove_cgroup(&Path::new(hierarchy).join(&self.name))) {

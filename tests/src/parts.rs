@@ -31,6 +31,8 @@ pub enum Part {
     Chromium,
     /// Schemathesis in the Python environment.
     Schemathesis,
+    /// What makes packages, and rpm, which installs some.
+    Packagers,
     /// curl.
     Curl,
     /// Network namespaces of one's own, iproute2 and nftables.
@@ -87,6 +89,11 @@ impl Part {
             }
             Self::Schemathesis => (!venv_program("schemathesis").is_ok_and(|program| program.exists()))
                 .then_some("it needs the Python environment that tests/run makes"),
+            Self::Packagers => {
+                let made = tools().is_some_and(|dir| dir.join("bin/cargo-deb").exists());
+                (!made || !on_path("rpm") || !on_path("readelf"))
+                    .then_some("it needs the packages rpm and binutils, and the tools that tests/run installs")
+            }
             Self::Curl => (!on_path("curl")).then_some("it needs the package curl"),
             Self::Network | Self::Iptables | Self::BridgeNetfilter => {
                 let lacks = |program: &&str| !on_path(program) && !Path::new("/usr/sbin").join(program).exists();
@@ -127,8 +134,17 @@ pub fn here(test: &str, part: Part) -> bool {
 
 /// Where `tests/run` installs the modules of `tests/clients/package.json`.
 pub fn node_modules() -> Option<PathBuf> {
+    place("SAFEGUARD_TEST_NODE", "node")
+}
+
+/// Where `tests/run` installs what makes packages, in `bin`.
+pub fn tools() -> Option<PathBuf> {
+    place("SAFEGUARD_TEST_TOOLS", "tools")
+}
+
+fn place(variable: &str, default: &str) -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    set("SAFEGUARD_TEST_NODE").or_else(|| Some(set("HOME")?.join(".cache/safeguard/node")))
+    set(variable).or_else(|| Some(set("HOME")?.join(".cache/safeguard").join(default)))
 }
 
 fn on_path(program: &str) -> bool {

@@ -78,7 +78,7 @@ fn request(sequence: u32) -> [u8; LENGTH] {
 
 /// Pure: what a reply says. The clock is off by no more than `|correction| + dispersion + delay / 2` (chronyc(1), "tracking"); chronyd
 /// lets the dispersion grow while it hears of no source.
-fn read(reply: &[u8], sequence: u32) -> Result<ClockState, &'static str> {
+pub(crate) fn read(reply: &[u8], sequence: u32) -> Result<ClockState, &'static str> {
     const NOT_ITS_OWN: &str = "the answer is not chronyd's";
     if reply.len() != LENGTH || (number(reply, 0)? >> 16) != (u32::from(VERSION) << 8 | u32::from(REPLY)) {
         return Err(NOT_ITS_OWN);

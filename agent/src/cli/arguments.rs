@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use safeguard_agent::config::{ProgramSettings, Settings};
+use safeguard_daemon::manual::manual;
 
 use super::{check, config, heartbeat, overview, policy, run, status};
 
@@ -79,6 +80,11 @@ Examples:
     /// The policies that there are.
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Write the manual pages and the completions of shells below a directory, as packages do.
+    Manual {
+        /// The directory; it is made if it is not there.
+        dir: PathBuf,
+    },
 }
 
 const CHECK: &str = "\
@@ -344,6 +350,7 @@ impl Cli {
     pub(crate) fn run(self) -> u8 {
         match self.command {
             Command::Run(args) => run::run(args.config),
+            Command::Manual { dir } => manual(Self::command(), &dir),
             Command::Config(ConfigCommand::Example) => config::example(),
             Command::Config(ConfigCommand::Check(args)) => config::check(args.config),
             Command::Config(ConfigCommand::Show { config, format }) => config::show(config.config, format),

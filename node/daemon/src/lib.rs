@@ -4,7 +4,7 @@
 //! and the environment that systemd sets (`NOTIFY_SOCKET`, `WATCHDOG_USEC`, `WATCHDOG_PID`).
 //!
 //! Goes out: typed settings that know which keys were given, one instance per node, log lines on stderr, readiness and
-//! watchdog messages, HTTP answers on the admin socket, text on the terminal, and a process that can no longer start another.
+//! watchdog messages, HTTP answers on the admin socket, text on the terminal, manual pages, and a process that can no longer start another.
 //!
 //! Never belongs here: what any single program does (no logs, pods, roles or rules), a setting with a meaning of its
 //! own, a call to a remote service, or state that is global to the process. Two exceptions are named for what they are
@@ -15,6 +15,7 @@
 pub mod admin;
 pub mod clock;
 pub mod lock;
+pub mod manual;
 pub mod open_files;
 pub mod sd;
 pub mod seccomp;

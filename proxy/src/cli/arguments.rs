@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use safeguard_daemon::manual::manual;
 use safeguard_proxy::config::{ProgramSettings, Settings};
 
 use super::explain::Whom;
@@ -89,6 +90,11 @@ Exit codes:
     /// The settings: an example, a check, and what is in force.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Write the manual pages and the completions of shells below a directory, as packages do.
+    Manual {
+        /// The directory; it is made if it is not there.
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -185,6 +191,7 @@ impl Cli {
             Command::Redirect(RedirectCommand::Check { config, repair, format }) => {
                 redirect::check(config.config, repair, format)
             }
+            Command::Manual { dir } => manual(Self::command(), &dir),
             Command::Config(ConfigCommand::Example) => config::example(),
             Command::Config(ConfigCommand::Check(args)) => config::check(args.config),
             Command::Config(ConfigCommand::Show { config, format }) => config::show(config.config, format),

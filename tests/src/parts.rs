@@ -41,6 +41,8 @@ pub enum Part {
     BridgeNetfilter,
     /// strace, and the right to trace.
     Strace,
+    /// buildah, which builds container images.
+    Buildah,
     /// A user namespace of one's own, in which limits can be lowered without touching the machine's.
     UserNamespace,
 }
@@ -105,6 +107,7 @@ impl Part {
                 let works = try_it.status().is_ok_and(|status| status.success());
                 (!works).then_some("it needs the package strace, and the right to trace")
             }
+            Self::Buildah => (!is_root() || !on_path("buildah")).then_some("it needs root and the package buildah"),
             Self::UserNamespace => {
                 let mut try_it = Command::new("unshare");
                 try_it.args(["--user", "--map-root-user", "true"]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -41,6 +41,8 @@ pub enum Part {
     BridgeNetfilter,
     /// strace, and the right to trace.
     Strace,
+    /// helm, and what knows the objects of Kubernetes, in the Python environment.
+    Helm,
     /// buildah, which builds container images.
     Buildah,
     /// A user namespace of one's own, in which limits can be lowered without touching the machine's.
@@ -89,6 +91,10 @@ impl Part {
             }
             Self::Schemathesis => (!venv_program("schemathesis").is_ok_and(|program| program.exists()))
                 .then_some("it needs the Python environment that tests/run makes"),
+            Self::Helm => (!["helm", "kubernetes-validate"]
+                .iter()
+                .all(|program| venv_program(program).is_ok_and(|program| program.exists())))
+            .then_some("it needs the Python environment that tests/run makes, with helm in it"),
             Self::Curl => (!on_path("curl")).then_some("it needs the package curl"),
             Self::Network | Self::Iptables | Self::BridgeNetfilter => {
                 let lacks = |program: &&str| !on_path(program) && !Path::new("/usr/sbin").join(program).exists();

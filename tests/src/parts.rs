@@ -33,6 +33,8 @@ pub enum Part {
     Schemathesis,
     /// curl.
     Curl,
+    /// promtool, which reads and tries the rules of Prometheus.
+    Promtool,
     /// Network namespaces of one's own, iproute2 and nftables.
     Network,
     /// The same with iptables, as kube-proxy uses it.
@@ -96,6 +98,7 @@ impl Part {
                 .all(|program| venv_program(program).is_ok_and(|program| program.exists())))
             .then_some("it needs the Python environment that tests/run makes, with helm in it"),
             Self::Curl => (!on_path("curl")).then_some("it needs the package curl"),
+            Self::Promtool => (!on_path("promtool")).then_some("it needs the package prometheus"),
             Self::Network | Self::Iptables | Self::BridgeNetfilter => {
                 let lacks = |program: &&str| !on_path(program) && !Path::new("/usr/sbin").join(program).exists();
                 if !Fabric::missing().is_empty() || lacks(&"nft") {

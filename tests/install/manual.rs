@@ -2,6 +2,8 @@
 //!
 //! `docs/README.md` says what a block's first line means. Each check is tried on a bad sample beside it.
 
+mod alarms;
+mod aws;
 mod cli;
 mod links;
 mod names;
@@ -15,6 +17,7 @@ use std::collections::BTreeMap;
 
 use safeguard_tests::parts::{Part, here};
 
+use aws::Aws;
 use cli::{Cli, PROGRAMS};
 use names::{settings, shown, unknown_metrics, unknown_settings};
 use pages::{Block, Page, pages, root};
@@ -96,11 +99,12 @@ fn configure_is_what_the_examples_make() {
     );
 }
 
-/// Why a block of commands is not run, or the exit code that it ends with.
+/// Whether a block of commands is run, and with which exit code it ends; or against a stand-in of AWS.
 #[derive(Debug, PartialEq, Eq)]
 enum Run {
     Not,
     Ends(i32),
+    Aws,
 }
 
 /// What stands behind `sh`.
@@ -110,9 +114,13 @@ fn how(block: &Block) -> Result<Run, String> {
         let reason = why.split_whitespace().count() > 2;
         return if reason { Ok(Run::Not) } else { Err(format!("{}: `{why}` is no reason", block.at)) };
     }
+    if rest == "aws" {
+        return Ok(Run::Aws);
+    }
     let code = if rest.is_empty() { Some(0) } else { rest.strip_prefix("exit ").and_then(|code| code.parse().ok()) };
-    code.map(Run::Ends)
-        .ok_or_else(|| format!("{}: `sh {rest}`: behind `sh` stands nothing, `exit N` or `no-run: WHY`", block.at))
+    code.map(Run::Ends).ok_or_else(|| {
+        format!("{}: `sh {rest}`: behind `sh` stands nothing, `exit N`, `aws` or `no-run: WHY`", block.at)
+    })
 }
 
 /// What is wrong with the calls of our programs in a page: blocks of commands, and what stands between backticks.
@@ -185,7 +193,7 @@ async fn run(wanted: &str) {
             if let Some(file) = sample_file(block) {
                 sandbox.put(file, &block.text);
             }
-            if block.language == "sh" && how(block).is_ok_and(|how| how != Run::Not) {
+            if block.language == "sh" && matches!(how(block), Ok(Run::Ends(_))) {
                 ran += 1;
                 wrong.extend(tokio::task::block_in_place(|| mistake(&sandbox, block)));
             }
@@ -217,8 +225,7 @@ async fn every_command_for_a_node_at_work_runs() {
 #[test]
 fn every_page_with_commands_names_its_node() {
     for page in pages() {
-        let runs =
-            page.blocks.iter().any(|block| block.language == "sh" && how(block).is_ok_and(|how| how != Run::Not));
+        let runs = page.blocks.iter().any(|block| block.language == "sh" && matches!(how(block), Ok(Run::Ends(_))));
         match kind(&page) {
             Some(kind) => assert!(KINDS.contains(&kind) && runs, "{}: sandbox {kind}", page.path),
             None => {
@@ -248,4 +255,45 @@ async fn every_metric_that_a_page_names_is_shown() {
     // The alarms of the manual are about metrics: a page without one would be looked at in vain.
     let alarms = std::fs::read_to_string(root().join("docs/operate.md")).unwrap();
     assert!(unknown_metrics("", &alarms, &names::Shown::new()).len() > 10);
+}
+
+/// Each alarm has a row that says what to do, and a rule that fires where it should.
+#[test]
+fn every_alarm_fires_where_it_should_and_has_a_row() {
+    let pages = pages();
+    let operate = pages.iter().find(|page| page.path == "docs/operate.md").unwrap();
+    let rules = &alarms::rules(operate).text;
+    assert_eq!(alarms::names(rules), alarms::rows(operate));
+    if !here("manual::every_alarm_fires_where_it_should_and_has_a_row", Part::Curl) {
+        return;
+    }
+    assert_eq!(alarms::wrong(rules), None);
+    for (good, bad) in [
+        ("safeguard_proxy_ready == 0", "safeguard_proxy_ready = 0"),
+        ("> 1.5e9", "> 1.5e10"),
+        ("safeguard_healthy == 0", "safeguard_healthy >= 0"),
+    ] {
+        assert!(rules.contains(good) && alarms::wrong(&rules.replace(good, bad)).is_some(), "{bad} is taken");
+    }
+    let queries = pages.iter().flat_map(|page| &page.blocks).filter(|block| block.language == "promql");
+    let unreadable: Vec<_> = queries.filter_map(alarms::unreadable).collect();
+    assert!(unreadable.is_empty(), "{unreadable:#?}");
+    let bad = Page::parse("a.md", "```promql\nsum by policy (x)\n```\n").unwrap();
+    assert!(alarms::unreadable(&bad.blocks[0]).is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn every_command_of_the_aws_cli_runs() {
+    let test = "manual::every_command_of_the_aws_cli_runs";
+    if !here(test, Part::Moto) || !here(test, Part::AwsCli) {
+        return;
+    }
+    let (pages, aws) = (pages(), Aws::new().await);
+    let blocks = pages.iter().flat_map(|page| &page.blocks);
+    let blocks: Vec<_> = blocks.filter(|block| block.language == "sh" && matches!(how(block), Ok(Run::Aws))).collect();
+    assert!(blocks.len() > 1, "{blocks:?}");
+    let wrong: Vec<_> = tokio::task::block_in_place(|| blocks.iter().filter_map(|block| aws.mistake(block)).collect());
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let bad = Page::parse("a.md", "```sh aws\naws logs put-metric-filter --filter-name x\n```").unwrap();
+    assert!(tokio::task::block_in_place(|| aws.mistake(&bad.blocks[0])).is_some());
 }

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# What no image may carry, as ../residue lists it: who the builder was, how it was reached, what it wrote down. Last, because steps
+# leave traces.
+# shellcheck source=root.sh
+source "$(dirname "$0")/root.sh"
+
+while IFS=$'\t' read -r pattern _; do
+    [[ $pattern == /* ]] || continue
+    while IFS= read -r path; do rm -rf "$path"; done < <(compgen -G "$ROOT$pattern" || true)
+done <"$ami/residue"
+
+# systemd makes another one at the first boot where the file is empty; where it is missing, it takes each boot for the first.
+: >"$ROOT/etc/machine-id"

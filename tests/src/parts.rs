@@ -47,6 +47,12 @@ pub enum Part {
     Helm,
     /// buildah, which builds container images.
     Buildah,
+    /// shellcheck, which reads scripts.
+    Shellcheck,
+    /// packer, which reads the AMI's template.
+    Packer,
+    /// jq.
+    Jq,
     /// A user namespace of one's own, in which limits can be lowered without touching the machine's.
     UserNamespace,
 }
@@ -117,6 +123,9 @@ impl Part {
                 (!works).then_some("it needs the package strace, and the right to trace")
             }
             Self::Buildah => (!is_root() || !on_path("buildah")).then_some("it needs root and the package buildah"),
+            Self::Shellcheck => (!on_path("shellcheck")).then_some("it needs the package shellcheck"),
+            Self::Packer => (!on_path("packer")).then_some("it needs the package packer"),
+            Self::Jq => (!on_path("jq")).then_some("it needs the package jq"),
             Self::UserNamespace => {
                 let mut try_it = Command::new("unshare");
                 try_it.args(["--user", "--map-root-user", "true"]).stdout(Stdio::null()).stderr(Stdio::null());

@@ -19,8 +19,8 @@ use safeguard_tests::parts::{Part, here};
 
 use aws::Aws;
 use cli::{Cli, PROGRAMS};
-use names::{settings, shown, unknown_metrics, unknown_settings};
-use pages::{Block, Page, pages, root};
+use names::{settings, shown, unknown_metrics, unknown_settings, unsaid};
+use pages::{Block, Page, pages, root, sources};
 use sandbox::{KINDS, Sandbox};
 
 /// What a person types: a block that begins with one of these is `sh`, or it would be looked at by nobody.
@@ -84,6 +84,13 @@ fn every_setting_that_a_page_names_exists() {
 }
 
 #[test]
+fn every_sentence_of_a_log_that_a_page_quotes_is_said() {
+    let sources = sources();
+    let unsaid: Vec<_> = pages().iter().flat_map(|page| unsaid(page, &sources)).collect();
+    assert!(unsaid.is_empty(), "{unsaid:#?}");
+}
+
+#[test]
 fn configure_is_what_the_examples_make() {
     let (path, made) = (root().join("docs/configure.md"), reference::page());
     assert_eq!(reference::missing(&made), [""; 0]);
@@ -128,7 +135,9 @@ fn wrong_calls(page: &Page, known: &BTreeMap<&str, Cli>) -> Vec<String> {
     let mut wrong = Vec::new();
     for block in &page.blocks {
         let first = block.text.split_whitespace().next().unwrap_or_default();
-        if block.language.is_empty() && (PROGRAMS.contains(&first) || TYPED.contains(&first)) {
+        // Pages beside what is built are for those who build it.
+        let typed = PROGRAMS.contains(&first) || (TYPED.contains(&first) && !page.path.starts_with("packaging/"));
+        if block.language.is_empty() && typed {
             wrong.push(format!("{}: these are commands: mark the block with `sh`", block.at));
         }
         if block.language == "sh" {
@@ -283,8 +292,8 @@ fn every_alarm_fires_where_it_should_and_has_a_row() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn every_command_of_the_aws_cli_runs() {
-    let test = "manual::every_command_of_the_aws_cli_runs";
+async fn every_command_of_the_aws_cli_runs_and_every_policy_is_one() {
+    let test = "manual::every_command_of_the_aws_cli_runs_and_every_policy_is_one";
     if !here(test, Part::Moto) || !here(test, Part::AwsCli) {
         return;
     }
@@ -294,6 +303,27 @@ async fn every_command_of_the_aws_cli_runs() {
     assert!(blocks.len() > 1, "{blocks:?}");
     let wrong: Vec<_> = tokio::task::block_in_place(|| blocks.iter().filter_map(|block| aws.mistake(block)).collect());
     assert!(wrong.is_empty(), "{wrong:#?}");
-    let bad = Page::parse("a.md", "```sh aws\naws logs put-metric-filter --filter-name x\n```").unwrap();
+    let policies = pages.iter().flat_map(|page| &page.blocks);
+    let unfit: Vec<_> = tokio::task::block_in_place(|| policies.filter_map(|block| aws.unfit_policy(block)).collect());
+    assert!(unfit.is_empty(), "{unfit:#?}");
+    let bad = "```sh aws\naws logs put-metric-filter --filter-name x\n```\n```json\n{\"Version\": \"2012-10-17\", \"Statement\": \
+               [{\"Effect\": \"Allow\", \"Action\": \"PutLogEvents\", \"Resource\": \"*\"}]}\n```\n";
+    let bad = Page::parse("a.md", bad).unwrap();
     assert!(tokio::task::block_in_place(|| aws.mistake(&bad.blocks[0])).is_some());
+    assert!(tokio::task::block_in_place(|| aws.unfit_policy(&bad.blocks[1])).is_some());
+}
+
+/// What is to be copied into a cluster is what a cluster takes.
+#[test]
+fn every_manifest_is_one_of_kubernetes() {
+    if !here("manual::every_manifest_is_one_of_kubernetes", Part::Helm) {
+        return;
+    }
+    let pages = pages();
+    let blocks = pages.iter().flat_map(|page| &page.blocks).filter(|block| samples::is_manifest(block));
+    let wrong: Vec<_> = blocks.filter_map(samples::unfit_for_kubernetes).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let bad =
+        "```yaml\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrule: []\n```\n";
+    assert!(samples::unfit_for_kubernetes(&Page::parse("a.md", bad).unwrap().blocks[0]).is_some());
 }

@@ -32,18 +32,18 @@ const SERIES: [(&str, &str, &str); 17] = [
 ];
 
 /// The rules of a page, as one block of YAML.
-pub fn rules(page: &Page) -> &Block {
+pub(super) fn rules(page: &Page) -> &Block {
     let rules = page.blocks.iter().find(|block| block.language == "yaml" && block.text.starts_with("groups:"));
     rules.unwrap_or_else(|| panic!("{} has no rules", page.path))
 }
 
 /// The names of its alarms.
-pub fn names(rules: &str) -> BTreeSet<&str> {
+pub(super) fn names(rules: &str) -> BTreeSet<&str> {
     rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect()
 }
 
 /// The names in the first column of the page's tables, where they are those of alarms: in backticks, beginning with a capital.
-pub fn rows(page: &Page) -> BTreeSet<&str> {
+pub(super) fn rows(page: &Page) -> BTreeSet<&str> {
     let cells =
         page.prose.iter().filter_map(|(_, line)| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name));
     let is_name = |name: &&str| name.starts_with(|c: char| c.is_ascii_uppercase()) && !name.contains(' ');
@@ -51,7 +51,7 @@ pub fn rows(page: &Page) -> BTreeSet<&str> {
 }
 
 /// Asks Prometheus whether it takes these rules, and whether each alarm fires where it should and only there.
-pub fn wrong(rules: &str) -> Option<String> {
+pub(super) fn wrong(rules: &str) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("rules.yaml"), rules).unwrap();
     let mut tests = "rule_files: [rules.yaml]\nevaluation_interval: 1m\ntests:\n".to_owned();
@@ -78,7 +78,7 @@ pub fn wrong(rules: &str) -> Option<String> {
 }
 
 /// Asks Prometheus whether it takes the queries of a block, one a line.
-pub fn unreadable(block: &Block) -> Option<String> {
+pub(super) fn unreadable(block: &Block) -> Option<String> {
     let mut text = "groups:\n  - name: queries\n    rules:\n".to_owned();
     for (number, query) in block.text.lines().filter(|line| !line.trim().is_empty()).enumerate() {
         writeln!(text, "      - {{record: query_{number}, expr: {query:?}}}").unwrap();

@@ -9,11 +9,11 @@ use super::pages::Block;
 const NODE: &str = "ip-10-0-12-34.ec2.internal";
 
 /// The account of the manual, as far as its commands look at it.
-pub struct Aws(Moto);
+pub(super) struct Aws(Moto);
 
 impl Aws {
     /// An account with the groups of the cluster.
-    pub async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let aws = Self(Moto::start().await.unwrap());
         for group in ["application", "dataplane", "host"] {
             let group = format!("/aws/containerinsights/production/{group}");
@@ -27,8 +27,22 @@ impl Aws {
     }
 
     /// What is said if a block does not end as it should.
-    pub fn mistake(&self, block: &Block) -> Option<String> {
+    pub(super) fn mistake(&self, block: &Block) -> Option<String> {
         self.run(&block.text).map(|said| format!("{}: {said}", block.at))
+    }
+
+    /// What IAM has against a policy, if a block is one. One that names principals says who may be a role.
+    pub(super) fn unfit_policy(&self, block: &Block) -> Option<String> {
+        if block.language != "json" || !block.text.contains("\"Statement\"") {
+            return None;
+        }
+        let name: String = block.at.chars().filter(char::is_ascii_alphanumeric).collect();
+        let verb = if block.text.contains("\"Principal\"") {
+            format!("create-role --role-name {name} --assume-role-policy-document")
+        } else {
+            format!("create-policy --policy-name {name} --policy-document")
+        };
+        self.run(&format!("aws iam {verb} '{}'", block.text)).map(|said| format!("{}: {said}", block.at))
     }
 
     fn run(&self, script: &str) -> Option<String> {

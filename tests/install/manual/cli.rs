@@ -6,11 +6,11 @@ use std::process::Command;
 use safeguard_tests::built::program;
 
 /// The programs of the manual.
-pub const PROGRAMS: [&str; 3] = ["safeguard-agent", "safeguard-proxy", "safeguard"];
+pub(super) const PROGRAMS: [&str; 3] = ["safeguard-agent", "safeguard-proxy", "safeguard"];
 
 /// A command: what may follow its name.
 #[derive(Debug, Default)]
-pub struct Cli {
+pub(super) struct Cli {
     subcommands: BTreeMap<String, Cli>,
     /// Flags, and the values that one takes: none if it takes no value, an empty list if any.
     flags: BTreeMap<String, Option<Vec<String>>>,
@@ -20,7 +20,7 @@ pub struct Cli {
 
 impl Cli {
     /// Asks a program for all it can do.
-    pub fn of(name: &str) -> Self {
+    pub(super) fn of(name: &str) -> Self {
         Self::ask(name, &[])
     }
 
@@ -72,7 +72,7 @@ impl Cli {
     }
 
     /// What is wrong with a call, given its words.
-    pub fn wrong(&self, all: &[String]) -> Option<String> {
+    pub(super) fn wrong(&self, all: &[String]) -> Option<String> {
         let mut here = self;
         let mut words = all.iter();
         let mut may_descend = true;

@@ -70,7 +70,7 @@ fn resolve(page: &str, path: &str) -> Option<String> {
 }
 
 /// Every link that leads nowhere, as `page:line: target: why`.
-pub fn broken(pages: &[Page]) -> Vec<String> {
+pub(super) fn broken(pages: &[Page]) -> Vec<String> {
     let anchors: BTreeMap<&str, Vec<String>> = pages.iter().map(|page| (page.path.as_str(), page.anchors())).collect();
     let links = pages.iter().flat_map(|page| {
         page.prose.iter().flat_map(move |(number, line)| targets(line).into_iter().map(move |to| (page, *number, to)))
@@ -83,7 +83,7 @@ pub fn broken(pages: &[Page]) -> Vec<String> {
 }
 
 /// How many links there are.
-pub fn count(pages: &[Page]) -> usize {
+pub(super) fn count(pages: &[Page]) -> usize {
     pages.iter().flat_map(|page| &page.prose).map(|(_, line)| targets(line).len()).sum()
 }
 

@@ -12,7 +12,7 @@ const FAMILIES: [&str; 5] =
 const FILES: [&str; 5] = [".checkpoint", ".corrupt", ".json", ".rs", ".toml"];
 
 /// Keys that a page names and no program has. In backticks, `table.key`, `table.key = value` and `[table]`.
-pub fn unknown_settings(page: &Page, known: &[String]) -> Vec<String> {
+pub(super) fn unknown_settings(page: &Page, known: &[String]) -> Vec<String> {
     let tables: BTreeSet<&str> = known.iter().filter_map(|key| key.rsplit_once('.')).map(|(table, _)| table).collect();
     let tables: BTreeSet<&str> =
         tables.iter().flat_map(|table| [*table, table.split('.').next().unwrap_or(table)]).collect();
@@ -35,15 +35,15 @@ pub fn unknown_settings(page: &Page, known: &[String]) -> Vec<String> {
 }
 
 /// How many settings a page names.
-pub fn settings(page: &Page, known: &[String]) -> usize {
+pub(super) fn settings(page: &Page, known: &[String]) -> usize {
     page.spans().filter(|(_, span)| known.iter().any(|key| span.split([' ', '=']).next() == Some(key))).count()
 }
 
 /// What a program shows at `/metrics`: names, and for each name the labels with their values.
-pub type Shown = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
+pub(super) type Shown = BTreeMap<String, BTreeMap<String, BTreeSet<String>>>;
 
 /// Reads the text of metrics, in either of the two forms.
-pub fn shown(text: &str) -> Shown {
+pub(super) fn shown(text: &str) -> Shown {
     let mut shown = Shown::new();
     for line in text.lines() {
         if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
@@ -63,7 +63,7 @@ pub fn shown(text: &str) -> Shown {
 }
 
 /// Metrics, and labels of them, that a text names and no program shows. `whole_*` stands for all that begin so.
-pub fn unknown_metrics(at: &str, text: &str, shown: &Shown) -> Vec<String> {
+pub(super) fn unknown_metrics(at: &str, text: &str, shown: &Shown) -> Vec<String> {
     let mut unknown = Vec::new();
     for (found, _) in text.match_indices("safeguard_") {
         let (before, rest) = text.split_at(found);
@@ -95,6 +95,20 @@ pub fn unknown_metrics(at: &str, text: &str, shown: &Shown) -> Vec<String> {
         }
     }
     unknown
+}
+
+/// Sentences of our logs that a page quotes and no source has: between backticks, from a capital to a full stop.
+pub(super) fn unsaid(page: &Page, sources: &str) -> Vec<String> {
+    let quoted = page.spans().filter(|(_, span)| {
+        span.starts_with(|c: char| c.is_ascii_uppercase()) && span.ends_with('.') && span.split(' ').count() > 2
+    });
+    quoted.filter(|(_, span)| !sources.contains(span)).map(|(n, span)| format!("{}:{n}: {span}", page.path)).collect()
+}
+
+#[test]
+fn a_sentence_that_no_program_says_is_found() {
+    let page = Page::parse("a.md", "`A control has drifted.` and `A control has gone.`, `Storage=` and `No.`").unwrap();
+    assert_eq!(unsaid(&page, "warn!(\"A control has drifted.\");"), ["a.md:1: A control has gone."]);
 }
 
 #[test]

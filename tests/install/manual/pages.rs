@@ -8,26 +8,26 @@ const LANGUAGES: [&str; 9] = ["", "sh", "json", "yaml", "toml", "text", "python"
 
 /// A Markdown file.
 #[derive(Debug)]
-pub struct Page {
+pub(super) struct Page {
     /// Its path in the repository.
-    pub path: String,
+    pub(super) path: String,
     /// Lines outside of fenced blocks, each with its number.
-    pub prose: Vec<(usize, String)>,
+    pub(super) prose: Vec<(usize, String)>,
     /// What is between fences.
-    pub blocks: Vec<Block>,
+    pub(super) blocks: Vec<Block>,
 }
 
 /// A fenced block.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Block {
+pub(super) struct Block {
     /// Where it begins, as `README.md:12`.
-    pub at: String,
+    pub(super) at: String,
     /// The first word behind the fence.
-    pub language: String,
+    pub(super) language: String,
     /// What stands behind that word.
-    pub rest: String,
+    pub(super) rest: String,
     /// What is in it, without the fence's indentation.
-    pub text: String,
+    pub(super) text: String,
 }
 
 impl Page {
@@ -35,7 +35,7 @@ impl Page {
     ///
     /// # Errors
     /// When a fence is not closed, or names no language of ours.
-    pub fn parse(path: &str, text: &str) -> Result<Self, String> {
+    pub(super) fn parse(path: &str, text: &str) -> Result<Self, String> {
         let mut page = Self { path: path.to_owned(), prose: Vec::new(), blocks: Vec::new() };
         let mut open: Option<(usize, Block)> = None;
         for (number, line) in (1..).zip(text.lines()) {
@@ -68,7 +68,7 @@ impl Page {
 
     /// Its headings, as anchors: small letters, digits, `_` and `-`; blanks become `-`, everything else goes, and what is there
     /// already gets a number, as GitHub does it.
-    pub fn anchors(&self) -> Vec<String> {
+    pub(super) fn anchors(&self) -> Vec<String> {
         let mut anchors: Vec<String> = Vec::new();
         for (_, line) in &self.prose {
             let title = line.trim_start_matches('#');
@@ -90,7 +90,7 @@ impl Page {
     }
 
     /// What stands between backticks in the prose, each with the number of its line.
-    pub fn spans(&self) -> impl Iterator<Item = (usize, &str)> {
+    pub(super) fn spans(&self) -> impl Iterator<Item = (usize, &str)> {
         self.prose.iter().flat_map(|(number, line)| line.split('`').skip(1).step_by(2).map(|span| (*number, span)))
     }
 }
@@ -113,21 +113,42 @@ fn plain(title: &str) -> String {
 }
 
 /// The repository.
-pub fn root() -> PathBuf {
+pub(super) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// Every page that is committed, or would be by `git add --all`.
-pub fn pages() -> Vec<Page> {
+/// Every page.
+pub(super) fn pages() -> Vec<Page> {
+    let pages: Result<Vec<Page>, String> = files("*.md").map(|(path, text)| Page::parse(&path, &text)).collect();
+    pages.unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// All that our programs are made of, with strings in one piece that are written in several lines.
+pub(super) fn sources() -> String {
+    let mut sources = String::new();
+    for (_, text) in files("*.rs") {
+        for line in text.lines() {
+            match line.strip_suffix('\\') {
+                Some(begun) => sources += begun.trim_start(),
+                None => {
+                    sources += line.trim_start();
+                    sources.push('\n');
+                }
+            }
+        }
+    }
+    sources
+}
+
+/// Files that are committed, or would be by `git add --all`, with what is in them.
+fn files(pattern: &str) -> impl Iterator<Item = (String, String)> {
     let mut git = Command::new("git");
-    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.md"]).current_dir(root());
+    git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", pattern]).current_dir(root());
     let listed = git.output().unwrap();
     assert!(listed.status.success(), "git ls-files: {}", String::from_utf8_lossy(&listed.stderr));
     let listed = String::from_utf8(listed.stdout).unwrap();
-    let paths = listed.split('\0').filter(|path| !path.is_empty() && root().join(path).exists());
-    let read = |path: &str| Page::parse(path, &std::fs::read_to_string(root().join(path)).unwrap());
-    let pages: Result<Vec<Page>, String> = paths.map(read).collect();
-    pages.unwrap_or_else(|error| panic!("{error}"))
+    let paths: Vec<String> = listed.split('\0').map(str::to_owned).filter(|path| root().join(path).is_file()).collect();
+    paths.into_iter().map(|path| (path.clone(), std::fs::read_to_string(root().join(&path)).unwrap()))
 }
 
 #[test]

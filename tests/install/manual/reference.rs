@@ -12,30 +12,30 @@ use serde_json::Value;
 
 /// A key, or the head of a table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Table {
+pub(super) struct Table {
     /// `logs.groups`, or `verify.tenants` of `[[verify.tenants]]`.
-    pub name: String,
+    pub(super) name: String,
     /// What stands above it.
-    pub about: Vec<String>,
+    pub(super) about: Vec<String>,
     /// Whether there may be several.
-    pub many: bool,
+    pub(super) many: bool,
     /// Its keys.
-    pub keys: Vec<Key>,
+    pub(super) keys: Vec<Key>,
 }
 
 /// A key with its value in the example.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Key {
+pub(super) struct Key {
     /// Without its table.
-    pub name: String,
+    pub(super) name: String,
     /// What stands above it.
-    pub about: Vec<String>,
+    pub(super) about: Vec<String>,
     /// What stands behind the `=`; several lines of a list.
-    pub value: Vec<String>,
+    pub(super) value: Vec<String>,
 }
 
 /// Takes an example apart: comments begin with `# `, keys with `#` or `# ` and a name, tables with `[` or `#[[`.
-pub fn parse(example: &str) -> (Vec<String>, Vec<Table>) {
+pub(super) fn parse(example: &str) -> (Vec<String>, Vec<Table>) {
     let (mut head, mut tables, mut about) = (Vec::new(), Vec::<Table>::new(), Vec::new());
     let mut lines = example.lines();
     while let Some(line) = lines.next() {
@@ -98,7 +98,7 @@ fn parts() -> [Part; 3] {
 }
 
 /// Every key of the three programs, and every table.
-pub fn known_keys() -> Vec<String> {
+pub(super) fn known_keys() -> Vec<String> {
     let mut keys: Vec<String> = parts().into_iter().flat_map(|part| part.known).collect();
     for (program, tables) in examples() {
         assert!(!tables.is_empty(), "{program} has no tables");
@@ -147,7 +147,7 @@ safeguard config check
 ";
 
 /// The whole page.
-pub fn page() -> String {
+pub(super) fn page() -> String {
     let mut page = HEAD.to_owned();
     for part in parts() {
         let (_, tables) = parse(&example(part.program));
@@ -204,13 +204,18 @@ fn section(part: &Part, table: &Table) -> String {
     text + &lists
 }
 
-/// Lines of a comment as running text; a blank line becomes a blank.
+/// Lines of a comment as running text. What is no code keeps its asterisks.
 fn sentences(lines: &[String]) -> String {
-    lines.iter().filter(|line| !line.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ")
+    let text = lines.iter().filter(|line| !line.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ");
+    let spans = text.split('`').enumerate();
+    spans
+        .map(|(n, span)| if n % 2 == 0 { span.replace('*', "\\*") } else { span.to_owned() })
+        .collect::<Vec<_>>()
+        .join("`")
 }
 
 /// A table whose columns are as wide as what is in them.
-pub fn aligned(rows: &[Vec<String>]) -> String {
+pub(super) fn aligned(rows: &[Vec<String>]) -> String {
     let escaped: Vec<Vec<String>> =
         rows.iter().map(|row| row.iter().map(|cell| cell.replace('|', "\\|")).collect()).collect();
     let columns = escaped.first().map_or(0, Vec::len);
@@ -228,7 +233,7 @@ pub fn aligned(rows: &[Vec<String>]) -> String {
 }
 
 /// Keys that no part of the page names.
-pub fn missing(page: &str) -> Vec<String> {
+pub(super) fn missing(page: &str) -> Vec<String> {
     let mut missing = Vec::new();
     for part in parts() {
         let from = page.split_once(&format!("\n## {}\n", part.program)).map_or("", |(_, rest)| rest);

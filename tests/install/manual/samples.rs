@@ -3,13 +3,14 @@
 use std::process::Command;
 
 use safeguard_tests::built::program;
+use safeguard_tests::moto::venv_program;
 use serde::Deserialize as _;
 
 use super::cli::PROGRAMS;
 use super::pages::Block;
 
 /// What is wrong with a block.
-pub fn wrong(block: &Block) -> Option<String> {
+pub(super) fn wrong(block: &Block) -> Option<String> {
     let said = match block.language.as_str() {
         "json" => serde_json::from_str::<serde_json::Value>(&block.text).err().map(|error| error.to_string()),
         "yaml" => serde_yaml_ng::Deserializer::from_str(&block.text)
@@ -32,6 +33,22 @@ fn settings(block: &Block) -> Result<(), String> {
     let output = Command::new(program(&block.rest)).args(["config", "check", "--config"]).arg(&file).output();
     let output = output.map_err(|error| error.to_string())?;
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+/// Whether a block is an object of Kubernetes, or several.
+pub(super) fn is_manifest(block: &Block) -> bool {
+    block.language == "yaml" && block.text.starts_with("apiVersion: ")
+}
+
+/// What Kubernetes has against a manifest, by the schemas of its API.
+pub(super) fn unfit_for_kubernetes(block: &Block) -> Option<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("manifest.yaml");
+    std::fs::write(&file, &block.text).unwrap();
+    let mut validate = Command::new(venv_program("kubernetes-validate").unwrap());
+    let output = validate.args(["--strict", "--kubernetes-version", "1.34.0"]).arg(&file).output().unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    (!output.status.success()).then(|| format!("{}: {}", block.at, String::from_utf8_lossy(&said)))
 }
 
 #[test]

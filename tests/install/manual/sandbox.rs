@@ -27,7 +27,7 @@ use super::cli::PROGRAMS;
 use super::pages::root;
 
 /// What pages may say behind `sandbox:`.
-pub const KINDS: [&str; 2] = ["programs", "running"];
+pub(super) const KINDS: [&str; 2] = ["programs", "running"];
 
 /// What a page's commands need that the machine's disk does not have: copied from where the test runs.
 const TOOLS: [&str; 4] = ["curl", "jq", "nft", "ip"];
@@ -46,7 +46,7 @@ const fn local(port: u16) -> SocketAddr {
 }
 
 /// The machine and the services around it.
-pub struct Sandbox {
+pub(super) struct Sandbox {
     machine: Machine,
     node: String,
     _logs: CloudWatch,
@@ -57,16 +57,16 @@ pub struct Sandbox {
 
 /// How a script ended.
 #[derive(Debug)]
-pub struct Ended {
+pub(super) struct Ended {
     /// Its exit code.
-    pub code: i32,
+    pub(super) code: i32,
     /// What it said, on both outputs.
-    pub said: String,
+    pub(super) said: String,
 }
 
 impl Sandbox {
     /// A node of a kind that a page asks for.
-    pub async fn new(kind: &str) -> Self {
+    pub(super) async fn new(kind: &str) -> Self {
         let machine = block_in_place(|| Machine::boot(Storage::Persistent)).unwrap();
         let instance = Instance::default();
         let node = format!("ip-{}.ec2.internal", instance.local_ipv4.replace('.', "-"));
@@ -223,13 +223,13 @@ impl Sandbox {
     }
 
     /// Writes a file; a name without a slash in front is one of the clone.
-    pub fn put(&self, path: &str, text: &str) {
+    pub(super) fn put(&self, path: &str, text: &str) {
         let path = path.strip_prefix('/').map_or_else(|| format!("srv/safeguard/{path}"), str::to_owned);
         self.write(&path, text);
     }
 
     /// What has to work.
-    pub fn sh(&self, script: &str) -> String {
+    pub(super) fn sh(&self, script: &str) -> String {
         let ended = self.run(script);
         assert_eq!(ended.code, 0, "{script}: {}", ended.said);
         ended.said
@@ -252,7 +252,7 @@ impl Sandbox {
     }
 
     /// Runs a script in the clone as somebody types it who stops at the first mistake, with nothing of this test's environment.
-    pub fn run(&self, script: &str) -> Ended {
+    pub(super) fn run(&self, script: &str) -> Ended {
         self.write("run/block.sh", script);
         let line = "cd /srv/safeguard && env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
                     timeout 50 bash -euo pipefail /run/block.sh >/run/block.out 2>&1 </dev/null; echo $?";

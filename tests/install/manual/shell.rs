@@ -5,7 +5,7 @@
 const BETWEEN: [char; 6] = ['|', '&', ';', '\n', '(', ')'];
 
 /// The commands of a script, each as its words.
-pub fn commands(script: &str) -> Vec<Vec<String>> {
+pub(super) fn commands(script: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let mut command: Vec<String> = Vec::new();
     let mut word: Option<String> = None;
@@ -13,10 +13,8 @@ pub fn commands(script: &str) -> Vec<Vec<String>> {
     // What follows is where output goes, and no word.
     let mut to_file = false;
     let end_word = |word: &mut Option<String>, command: &mut Vec<String>, to_file: &mut bool| {
-        if let Some(word) = word.take() {
-            if !std::mem::take(to_file) {
-                command.push(word);
-            }
+        if let Some(word) = word.take().filter(|_| !std::mem::take(to_file)) {
+            command.push(word);
         }
     };
     while let Some(letter) = letters.next() {
@@ -83,7 +81,7 @@ fn without_documents(script: &str) -> String {
 }
 
 /// A call of `program`: its words after the program's name. `sudo` and variables that are set before do not count.
-pub fn calls(script: &str, programs: &[&str]) -> Vec<(String, Vec<String>)> {
+pub(super) fn calls(script: &str, programs: &[&str]) -> Vec<(String, Vec<String>)> {
     let mut calls = Vec::new();
     for command in commands(script) {
         let before = |word: &&String| ["sudo", "!", "then", "do"].contains(&word.as_str()) || word.contains('=');

@@ -6,6 +6,7 @@
 mod containers;
 mod golden;
 mod helm;
+mod probes;
 mod redirect;
 mod reference;
 mod rights;

@@ -15,11 +15,18 @@ YAML arrive as floats. A null is left out, as Helm does to take a default away.
 {{- if kindIs "map" $value }}
 {{- $below := include "toml.key" $key }}
 {{- if $path }}{{ $below = printf "%s.%s" $path $below }}{{ end }}
+{{- if or (empty $value) (include "toml.hasKeys" $value) }}
 
 [{{ $below }}]
+{{- end }}
 {{- include "toml.table" (dict "path" $below "table" $value) }}
 {{- end }}
 {{- end }}
+{{- end }}
+
+{{- /* Whether a table has something besides other tables, which need no heading of it. */}}
+{{- define "toml.hasKeys" -}}
+{{- range . }}{{ if not (kindIs "map" .) }}yes{{ end }}{{ end }}
 {{- end }}
 
 {{- define "toml.key" -}}

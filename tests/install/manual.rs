@@ -207,6 +207,10 @@ async fn run(wanted: &str) {
                 wrong.extend(tokio::task::block_in_place(|| mistake(&sandbox, block)));
             }
         }
+        // Nothing of that page leaves a node that is at work in a worse state.
+        if wanted == "running" && wrong.is_empty() {
+            tokio::task::block_in_place(|| sandbox.is_well());
+        }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(ran > 5, "only {ran} blocks of commands are for a node with {wanted}");
@@ -326,4 +330,42 @@ fn every_manifest_is_one_of_kubernetes() {
     let bad =
         "```yaml\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: a}\nrule: []\n```\n";
     assert!(samples::unfit_for_kubernetes(&Page::parse("a.md", bad).unwrap().blocks[0]).is_some());
+}
+
+/// What `docs/operate.md` says of full disks: logs are delivered without their checkpoint, no beat goes out without its number on disk,
+/// the safeguard refuses what it cannot store; and once there is room all of that ends by itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn full_disks_do_what_the_page_says() {
+    let test = "manual::full_disks_do_what_the_page_says";
+    if !here(test, Part::Machine) || !here(test, Part::Network) {
+        return;
+    }
+    let sandbox = Sandbox::new("running").await;
+    tokio::task::block_in_place(|| {
+        for (unit, dir) in
+            [("safeguard-agent", "/var/lib/safeguard"), ("safeguard", "/var/lib/private/safeguard-server")]
+        {
+            sandbox.sh(&format!(
+                "systemctl stop {unit}; cp -a {dir} /srv/kept; mount -t tmpfs -o size=4m,mode=700 tmpfs {dir}
+                 cp -a /srv/kept/. {dir}; rm -r /srv/kept; systemctl start {unit}"
+            ));
+            sandbox.is_well();
+            let fill = |size: &str| format!("dd if=/dev/zero of={dir}/fill bs={size} status=none || true");
+            sandbox.sh(&[fill("64k"), fill("1k").replace("/fill", "/rest")].join("\n"));
+            if unit == "safeguard-agent" {
+                sandbox.sh(
+                    "date -u '+%Y-%m-%dT%H:%M:%S.%NZ stdout F another order' >> /var/log/pods/shop_cart-1_*/web/0.log",
+                );
+                sandbox
+                    .until("curl -sS http://127.0.0.1:9464/metrics | grep -q '^safeguard_logs_checkpoint_failing 1'");
+                sandbox.until("safeguard-agent logs status | grep -Eq 'shop/cart-1/web +1 +1 '");
+                sandbox.until("curl -sS http://127.0.0.1:8420/v1/nodes | grep -q '\"missing\"'");
+            } else {
+                sandbox.until("safeguard-agent status | grep -q storage");
+            }
+            sandbox.sh(&format!("rm -f {dir}/fill {dir}/rest"));
+            sandbox.is_well();
+            sandbox.until("curl -sS http://127.0.0.1:9464/metrics | grep -q '^safeguard_logs_checkpoint_failing 0'");
+        }
+    });
 }

@@ -216,9 +216,14 @@ impl Sandbox {
         self.write("etc/safeguard/agent.toml", &agent);
         self.sh("systemctl start safeguard-proxy-redirect safeguard-proxy safeguard-agent safeguard-proxy-redirect-check.timer");
         self.sh("safeguard-proxy redirect check --repair");
-        // The first look, the first beat, the first delivery, the first session.
-        self.until("safeguard-agent status | grep -q 'state .*compliant'");
+        // The first delivery.
         self.until("safeguard-agent logs status | grep -q 'shop/cart-1/web .* 1 .* 1 '");
+        self.is_well();
+    }
+
+    /// Waits until the safeguard takes the node's beats and the pod has its credentials.
+    pub(super) fn is_well(&self) {
+        self.until("safeguard-agent status | grep -Eq '^state +compliant'");
         self.until("safeguard-proxy explain shop/cart-1");
     }
 
@@ -236,7 +241,7 @@ impl Sandbox {
     }
 
     /// Waits until a script works.
-    fn until(&self, script: &str) {
+    pub(super) fn until(&self, script: &str) {
         let late = Instant::now() + PATIENCE;
         loop {
             let ended = self.run(script);

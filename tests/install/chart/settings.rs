@@ -4,6 +4,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use safeguard_logs::{ContainerNames, Selector};
 use safeguard_tests::built::program;
 use safeguard_tests::moto::venv_program;
 use safeguard_tests::parts::{Part, here};
@@ -102,6 +103,30 @@ fn toml_says_what_the_values_say() {
     let token = Path::new(agent["heartbeat"]["service_account_token_file"].as_str().unwrap()).parent().unwrap();
     assert!(mounted(token.to_str().unwrap()));
     assert_eq!(agent["agent"]["metrics"], "[::]:19464");
+}
+
+/// What the agent says would feed back into itself; what the proxy in the same pod says is an audit trail, and is shipped.
+#[test]
+fn of_its_own_pod_the_agent_leaves_out_itself_alone() {
+    if !here("chart::settings::of_its_own_pod_the_agent_leaves_out_itself_alone", Part::Helm) {
+        return;
+    }
+    let excluded = |case: &str, arguments: &[&str]| {
+        let objects = parse(&template("safeguard-agent", &values("safeguard-agent", case), arguments).unwrap());
+        let pod = &only(&objects, "DaemonSet")["spec"]["template"]["spec"];
+        // It would take the whole pod for its own.
+        assert!(!pod.to_string().contains("POD_NAME"));
+        let selectors = read_toml(data(&objects, "agent.toml").unwrap())["logs"]["exclude"].clone();
+        let selectors: Vec<String> = serde_json::from_value(selectors).unwrap_or_default();
+        let of = |container: &str| {
+            let names = ContainerNames { namespace: "safeguard", pod: "safeguard-safeguard-agent-x7k2p", container };
+            selectors.iter().any(|selector| Selector::new(selector).unwrap().matches(&names))
+        };
+        ["agent", "proxy", "redirect-check"].map(of)
+    };
+    assert_eq!(excluded("default", &[]), [true, false, false]);
+    assert_eq!(excluded("everything", &[]), [true, false, false]);
+    assert_eq!(excluded("default", &["--set", "agent.settings.logs.include_self=true"]), [false, false, false]);
 }
 
 /// As a reader sees it that shares no code with the programs.

@@ -82,15 +82,6 @@ ports:
     {{- end }}
   env:
     {{- include "container.environment" . | nindent 4 }}
-    # Its own container is not shipped, unless logs.include_self says so.
-    - name: POD_NAMESPACE
-      valueFrom:
-        fieldRef:
-          fieldPath: metadata.namespace
-    - name: POD_NAME
-      valueFrom:
-        fieldRef:
-          fieldPath: metadata.name
   {{- with include "container.ports" (dict "metrics" .Values.agent.metrics "name" "agent-metrics") }}
   {{- . | nindent 2 }}
   {{- end }}

@@ -2,13 +2,14 @@
 {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
+{{- /* With room for what Kubernetes adds to the names of pods, and the chart to those of ConfigMaps. */}}
 {{- define "agent.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{ .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{ .Values.fullnameOverride | trunc 57 | trimSuffix "-" }}
 {{- else if contains (include "agent.name" .) .Release.Name -}}
-{{ .Release.Name | trunc 63 | trimSuffix "-" }}
+{{ .Release.Name | trunc 57 | trimSuffix "-" }}
 {{- else -}}
-{{ printf "%s-%s" .Release.Name (include "agent.name" .) | trunc 63 | trimSuffix "-" }}
+{{ printf "%s-%s" .Release.Name (include "agent.name" .) | trunc 57 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 

@@ -7,6 +7,13 @@
   "kubernetes" (dict "mode" "in-cluster")
   "agent" (dict "metrics" (include "agent.endpoint" $agent.metrics))
 -}}
+{{- $logs := dig "logs" dict $agent.settings }}
+{{- if not (dig "include_self" false $logs) }}
+{{- /* What it says itself would feed back into itself. Told the pod's name (POD_NAME) it would leave out the proxy beside it, too, whose
+lines are an audit trail. A DaemonSet's pods end in five letters and digits. */}}
+{{- $itself := printf "%s/%s-?????/agent" .Release.Namespace (include "agent.fullname" .) }}
+{{- $_ := set $own "logs" (dict "exclude" (append (dig "exclude" list $logs) $itself)) }}
+{{- end }}
 {{- if $agent.heartbeatToken }}
 {{- $_ := set $own "heartbeat" (dict "service_account_token_file" "/var/run/secrets/safeguard/token") }}
 {{- end -}}

@@ -13,7 +13,7 @@ ROOT=${ROOT%/}
 
 # A word of a file that is written for shells to read.
 os_release() {
-    sed -n "s/^$1=\"\\{0,1\\}\\([^\"]*\\)\"\\{0,1\\}\$/\\1/p" "$ROOT/etc/os-release" | head -n 1
+    sed -n "s/^$1=\"\\{0,1\\}\\([^\"]*\\)\"\\{0,1\\}\$/\\1/p" "$ROOT/etc/os-release"
 }
 
 distribution=$ami/distributions/$(os_release ID)-$(os_release VERSION_ID).sh

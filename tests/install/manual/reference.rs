@@ -55,9 +55,7 @@ pub(super) fn parse(example: &str) -> (Vec<String>, Vec<Table>) {
                 );
                 value.push("]".to_owned());
             }
-            // Keys one below the other share what stands above the first.
-            let shared = table.keys.last().filter(|_| about.is_empty()).map(|key| key.about.clone());
-            let about = shared.unwrap_or_else(|| std::mem::take(&mut about));
+            let about = std::mem::take(&mut about);
             table.keys.push(Key { name: name.to_owned(), about, value });
         } else if line.starts_with('#') {
             about.push(bare.trim().to_owned());
@@ -175,7 +173,7 @@ fn section(part: &Part, table: &Table) -> String {
     }
     let value = if table.many { "example" } else { "default" };
     let mut rows = vec![["key", value, "what it does"].map(str::to_owned).to_vec()];
-    let mut lists = String::new();
+    let (mut lists, mut reloads) = (String::new(), false);
     for key in &table.keys {
         let pointer = format!("/{}/{}", table.name.replace('.', "/"), key.name);
         // A list that is empty by default has an example, too.
@@ -194,8 +192,11 @@ fn section(part: &Part, table: &Table) -> String {
                 "below".to_owned()
             }
         };
-        let about = sentences(&key.about);
-        let reload = if about.contains("[reload]") { "*Reload.* " } else { "" };
+        // Keys one below the other share what stands above the first; what is alone in its table is explained by its head.
+        let about = if key.about.is_empty() { "See above.".to_owned() } else { sentences(&key.about) };
+        // The mark is for all keys that share it.
+        reloads = if key.about.is_empty() { reloads } else { about.contains("[reload]") };
+        let reload = if reloads { "*Reload.* " } else { "" };
         let about = about.replace(" [reload]", "").replace("[reload]", "");
         let value = if is_example { format!("*none*; {value}") } else { value };
         rows.push(vec![format!("`{}`", key.name), value, format!("{reload}{about}")]);
@@ -261,7 +262,8 @@ fn an_example_is_taken_apart() {
     assert_eq!(head, ["Head."]);
     let names: Vec<_> = tables.iter().map(|t| (t.name.as_str(), t.many, t.keys.len())).collect();
     assert_eq!(names, [("a", false, 3), ("a.f", true, 1)]);
-    assert_eq!(tables[0].keys[1].about, ["One | two. [reload]"]);
+    assert_eq!(tables[0].keys[0].about, ["One | two. [reload]"]);
+    assert_eq!(tables[0].keys[1].about, [""; 0]);
     assert_eq!(tables[0].keys[2].value, ["[", "  \"e\",  # why", "]"]);
     assert_eq!(
         tables[1].keys[0],

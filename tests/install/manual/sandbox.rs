@@ -221,8 +221,14 @@ impl Sandbox {
         self.is_well();
     }
 
-    /// Waits until the safeguard takes the node's beats and the pod has its credentials.
+    /// Waits until the safeguard takes the node's next beat, and the pod has its credentials.
     pub(super) fn is_well(&self) {
+        let now = self.sh("date +%s");
+        self.until(&format!(
+            "test \"$(curl -sS http://127.0.0.1:9464/metrics |
+               sed -n 's/^safeguard_heartbeat_acknowledged_timestamp_seconds //p')\" -gt {}",
+            now.trim()
+        ));
         self.until("safeguard-agent status | grep -Eq '^state +compliant'");
         self.until("safeguard-proxy explain shop/cart-1");
     }

@@ -61,11 +61,8 @@ fn say(found: &Result<Report, Error>, format: Format) -> u8 {
             Ok(line) => print(&format!("{line}\n")),
             Err(error) => complain(exit::FAILED, &format!("the report cannot be written: {error}")),
         },
-        (Err(error), _) => {
-            // It is tried again: another run may hold the lock, or the disk be full.
-            complain(exit::FAILED, &error.to_string());
-            exit::OK
-        }
+        // It is tried again: another run may hold the lock, or the disk be full.
+        (Err(error), _) => complain(exit::OK, &error.to_string()),
     }
 }
 

@@ -97,7 +97,7 @@ build {
       "REPORTS=${local.work}/reports",
       "NODE_GROUP=${var.node_group}",
     ]
-    execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
+    execute_command = "sudo env {{ .Vars }} bash -e {{ .Path }}"
     inline = [
       "bash ${local.work}/ami/provision/run",
       "bash ${local.work}/ami/validate/run",
@@ -127,7 +127,7 @@ build {
   # What this template itself brought. The image is made of what is on the disk after it.
   provisioner "shell" {
     remote_folder   = "/home/ec2-user"
-    execute_command = "sudo env {{ .Vars }} bash {{ .Path }}"
+    execute_command = "sudo env {{ .Vars }} bash -e {{ .Path }}"
     inline          = ["rm -rf ${local.work}"]
   }
 

@@ -4,6 +4,11 @@
 # shellcheck source=root.sh
 source "$(dirname "$0")/root.sh"
 
+# A package may have started what it brings, and that writes its state down anew.
+if [[ -z $ROOT && -d /run/systemd/system ]]; then
+    systemctl --quiet stop safeguard-agent.service safeguard-proxy.service safeguard-proxy-redirect-check.timer
+fi
+
 while IFS=$'\t' read -r pattern _; do
     [[ $pattern == /* ]] || continue
     while IFS= read -r path; do rm -rf "$path"; done < <(compgen -G "$ROOT$pattern" || true)

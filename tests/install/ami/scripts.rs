@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use safeguard_tests::parts::{Part, here};
+use sha2::{Digest as _, Sha256};
 
 use super::image::ami;
 
@@ -77,7 +79,60 @@ fn the_template_is_what_packer_can_read() {
         let is = |text: &str| text.split_once('=').is_some_and(|(n, v)| n.trim() == name && v.trim() == value);
         assert!(template.lines().any(is), "the template lacks {line}");
     }
+    // Packer's own first line, which has it, is not read by a shell that is named.
+    let shells: Vec<_> = template.lines().filter(|line| line.contains("execute_command")).collect();
+    assert!(shells.len() == 2 && shells.iter().all(|line| line.contains("bash -e ")), "{shells:?}");
     assert!(!template.contains("\"/tmp"), "a builder may have /tmp without exec");
+}
+
+/// What the image was judged by, on the image and on its snapshots; and no tags from a report of another build.
+#[test]
+fn an_image_is_tagged_with_what_it_was_judged_by() {
+    if !here("ami::scripts::an_image_is_tagged_with_what_it_was_judged_by", Part::Jq) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    write(
+        "aws",
+        "#!/bin/sh\ncase \"$2\" in describe-images) printf 'snap-1\\tsnap-2\\n';; *) echo \"$@\" >>\"$0.log\";; esac\n",
+    );
+    fs::set_permissions(dir.path().join("aws"), fs::Permissions::from_mode(0o755)).unwrap();
+    write("report.json", "{}");
+    let digest: String = Sha256::digest("{}").iter().map(|byte| format!("{byte:02x}")).collect();
+    let manifest = |digest: &str| {
+        let text = format!(r#"{{"report_sha256": "{digest}", "agent_version": "1.2.3", "policy_digest": "abc"}}"#);
+        write("manifest.json", &text);
+    };
+    manifest(&digest);
+    write(
+        "packer.json",
+        r#"{"last_run_uuid": "b", "builds": [{"packer_run_uuid": "a", "artifact_id": "eu-west-1:ami-0"},
+            {"packer_run_uuid": "b", "artifact_id": "eu-central-1:ami-1"}]}"#,
+    );
+    let tag = || {
+        let path = format!("{}:/usr/bin:/bin", dir.path().display());
+        Command::new(ami().join("packer/tag-image")).env("PATH", path).arg(dir.path()).output().unwrap()
+    };
+    let output = tag();
+    assert!(output.status.success(), "{output:?}");
+    let asked = fs::read_to_string(dir.path().join("aws.log")).unwrap();
+    assert!(
+        asked.starts_with("ec2 create-tags --region eu-central-1 --resources ami-1 snap-1 snap-2 --tags "),
+        "{asked}"
+    );
+    for tag in [
+        "agent-version,Value=1.2.3",
+        "policy-digest,Value=abc",
+        &format!("report-digest,Value={digest}"),
+        "judged,Value=yes",
+    ] {
+        assert!(asked.contains(&format!("Key=safeguard:{tag}")), "{tag}: {asked}");
+    }
+    fs::remove_file(dir.path().join("aws.log")).unwrap();
+    manifest("of another report");
+    assert!(!tag().status.success());
+    assert!(!dir.path().join("aws.log").exists(), "nothing is tagged");
 }
 
 /// Words of a comment that are ids of controls, when the comment ends with them: `# because. KRN-01 KRN-02`.

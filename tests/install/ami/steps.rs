@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
@@ -129,6 +129,44 @@ fn an_image_without_our_packages_is_not_made() {
     let output = image.run("provision/run");
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("safeguard-proxy is missing"), "{output:?}");
+}
+
+/// What is in PACKAGES is installed by the image's own package manager, and only when it is another version.
+#[test]
+fn packages_of_ours_are_installed_once() {
+    if !here("ami::steps::packages_of_ours_are_installed_once", Part::Debian) {
+        return;
+    }
+    let (image, packages) = (Image::new(), tempfile::tempdir().unwrap());
+    let build = |name: &str, version: &str| {
+        let tree = tempfile::tempdir().unwrap();
+        fs::create_dir_all(tree.path().join("DEBIAN")).unwrap();
+        fs::create_dir_all(tree.path().join("usr/bin")).unwrap();
+        let control =
+            format!("Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: test\nDescription: test\n");
+        fs::write(tree.path().join("DEBIAN/control"), control).unwrap();
+        fs::write(tree.path().join("usr/bin").join(name), version).unwrap();
+        fs::set_permissions(tree.path().join("usr/bin").join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut dpkg = Command::new("dpkg-deb");
+        dpkg.args(["--root-owner-group", "--build"]).arg(tree.path()).arg(packages.path().join(format!("{name}.deb")));
+        assert!(dpkg.output().unwrap().status.success());
+    };
+    let step = || {
+        let mut step = Command::new("bash");
+        step.arg(super::image::ami().join("provision/10-packages.sh"));
+        let output = step.env("ROOT", image.root()).env("PACKAGES", packages.path()).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        fs::metadata(image.at("/var/lib/dpkg/status")).unwrap().mtime_nsec()
+    };
+    let has = |name: &str| fs::read_to_string(image.at(&format!("/usr/bin/{name}"))).unwrap();
+    ["safeguard-agent", "safeguard-proxy"].iter().for_each(|name| build(name, "1.0"));
+    let first = step();
+    assert_eq!((has("safeguard-agent"), has("safeguard-proxy")), ("1.0".to_owned(), "1.0".to_owned()));
+    assert_eq!(step(), first, "installed once more");
+    build("safeguard-proxy", "1.1");
+    assert_ne!(step(), first);
+    assert_eq!((has("safeguard-agent"), has("safeguard-proxy")), ("1.0".to_owned(), "1.1".to_owned()));
+    assert!(!image.at("/var/lib/safeguard-packages").exists());
 }
 
 #[test]

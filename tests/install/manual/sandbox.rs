@@ -39,7 +39,7 @@ const STS: SocketAddr = local(4566);
 const API: SocketAddr = local(6443);
 const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// How long something that has to come is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 const fn local(port: u16) -> SocketAddr {
     SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
@@ -72,6 +72,9 @@ impl Sandbox {
         let node = format!("ip-{}.ec2.internal", instance.local_ipv4.replace('.', "-"));
         let tools = block_in_place(|| install_tools(&machine.root()));
         assert!(tools.is_ok(), "{tools:?}");
+        // Its address may only be in a network that is not this host's.
+        let inside = machine.root().parent().unwrap().join("ns/net");
+        assert_ne!(fs::read_link(inside).unwrap(), fs::read_link("/proc/self/ns/net").unwrap());
         machine.run(&["ip", "address", "add", &format!("{METADATA}/32"), "dev", "lo"]).unwrap();
 
         let account = Account::new(ACCOUNT).unwrap();

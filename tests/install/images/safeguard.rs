@@ -1,6 +1,7 @@
 //! The safeguard's image in a pod: as nobody in particular, with a state directory and nothing else to write to.
 
-use std::os::unix::fs::{MetadataExt as _, chown};
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::time::Duration;
 
 use safeguard_tests::containerd::{Bind, Containerd, Network, Settings, Workload};
@@ -38,7 +39,9 @@ async fn the_safeguard_answers_and_ends_when_it_is_told_to() {
     for part in [&settings, &state] {
         std::fs::create_dir(part).unwrap();
     }
-    chown(&state, Some(USER), Some(USER)).unwrap();
+    // As the kubelet makes a volume of a pod with an `fsGroup`.
+    chown(&state, Some(0), Some(USER)).unwrap();
+    std::fs::set_permissions(&state, Permissions::from_mode(0o2775)).unwrap();
     std::fs::write(settings.join("server.toml"), "[page]\nopen = true\n").unwrap();
 
     let pod = containerd.run_host_pod("safeguard", "safeguard-0", UID, &dir.path().join("pods"), &[]).await.unwrap();

@@ -4,8 +4,9 @@
 
 locals {
   started = formatdate("YYYYMMDD-hhmmss", timestamp())
-  # Not below /tmp: a builder may have it mounted noexec, and the steps give it a file system of its own.
-  work = "/opt/safeguard-build"
+  # Not below /tmp: a builder may have it mounted noexec, and the steps give it a file system of its own. Scripts are read by bash.
+  work    = "/opt/safeguard-build"
+  scripts = "/var/tmp"
 }
 
 source "amazon-ebs" "node" {
@@ -68,8 +69,9 @@ build {
   sources = ["source.amazon-ebs.node"]
 
   provisioner "shell" {
-    remote_folder = "/home/ec2-user"
-    inline        = ["sudo install -d -m 0700 -o ec2-user ${local.work} ${local.work}/ami ${local.work}/packages ${local.work}/settings ${local.work}/reports"]
+    remote_folder   = local.scripts
+    execute_command = "env {{ .Vars }} bash -e {{ .Path }}"
+    inline          = ["sudo install -d -m 0700 -o ec2-user ${local.work} ${local.work}/ami ${local.work}/packages ${local.work}/settings ${local.work}/reports"]
   }
 
   provisioner "file" {
@@ -89,7 +91,7 @@ build {
   }
 
   provisioner "shell" {
-    remote_folder = "/home/ec2-user"
+    remote_folder = local.scripts
     environment_vars = [
       "ROOT=/",
       "PACKAGES=${local.work}/packages",
@@ -126,7 +128,7 @@ build {
 
   # What this template itself brought. The image is made of what is on the disk after it.
   provisioner "shell" {
-    remote_folder   = "/home/ec2-user"
+    remote_folder   = local.scripts
     execute_command = "sudo env {{ .Vars }} bash -e {{ .Path }}"
     inline          = ["rm -rf ${local.work}"]
   }

@@ -9,10 +9,9 @@ if [[ -z $ROOT && -d /run/systemd/system ]]; then
     systemctl --quiet stop safeguard-agent.service safeguard-proxy.service safeguard-proxy-redirect-check.timer
 fi
 
-while IFS=$'\t' read -r pattern _; do
-    [[ $pattern == /* ]] || continue
-    while IFS= read -r path; do rm -rf "$path"; done < <(compgen -G "$ROOT$pattern" || true)
-done <"$ami/residue"
+# Read whole before the first of it is gone.
+mapfile -t found < <(residue | cut -f 1)
+for path in "${found[@]}"; do rm -rf "$ROOT$path"; done
 
 # systemd makes another one at the first boot where the file is empty; where it is missing, it takes each boot for the first.
 : >"$ROOT/etc/machine-id"

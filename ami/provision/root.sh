@@ -77,3 +77,26 @@ enable() {
     local unit
     for unit in "$@"; do systemctl --root="$ROOT/" --quiet enable "$unit"; done
 }
+
+# Homes of accounts, and what lies where homes are made: an account may be gone, and what it wrote not.
+homes() {
+    {
+        cut -d : -f 6 "$ROOT/etc/passwd"
+        local path
+        for path in "$ROOT/home"/*; do echo "${path#"$ROOT"}"; done
+    } | LC_ALL=C sort -u | grep -vx '/' || true
+}
+
+# What of ../residue is in the image, each path with its reason behind a tab.
+residue() {
+    local pattern why path home
+    while IFS=$'\t' read -r pattern why; do
+        case $pattern in
+        '#'* | '') ;;
+        '~'*) while IFS= read -r home; do printf '%s\t%s\n' "$home${pattern#'~'}" "$why"; done < <(homes) ;;
+        *) printf '%s\t%s\n' "$pattern" "$why" ;;
+        esac
+    done <"$ami/residue" | while IFS=$'\t' read -r pattern why; do
+        { compgen -G "$ROOT$pattern" || true; } | while IFS= read -r path; do printf '%s\t%s\n' "${path#"$ROOT"}" "$why"; done
+    done
+}

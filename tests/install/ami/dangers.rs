@@ -167,10 +167,9 @@ fn residue_of_the_builder_is_refused_and_cleaned() {
     assert!(image.run("validate/residue").status.success());
     let residue = [
         "/etc/ssh/ssh_host_rsa_key",
-        "/root/.ssh/authorized_keys",
-        "/home/ec2-user/.ssh/authorized_keys",
-        "/home/ec2-user/.aws/credentials",
-        "/root/.bash_history",
+        "~/.ssh/authorized_keys",
+        "~/.aws/credentials",
+        "~/.bash_history",
         "/var/lib/cloud/instance/boot-finished",
         "/var/lib/systemd/random-seed",
         "/var/lib/safeguard/node.key",
@@ -183,7 +182,14 @@ fn residue_of_the_builder_is_refused_and_cleaned() {
         "/var/lib/apt/lists/debian",
         "/etc/machine-id",
     ];
-    for path in residue {
+    // root's home, and that of somebody whose account is gone.
+    let homes = ["/root".to_owned(), format!("{}/ec2-user", "/home")];
+    let paths = residue.iter().flat_map(|path| match path.strip_prefix('~') {
+        Some(rest) => homes.iter().map(|home| format!("{home}{rest}")).collect(),
+        None => vec![(*path).to_owned()],
+    });
+    for path in paths {
+        let path = path.as_str();
         fs::create_dir_all(image.at(path).parent().unwrap()).unwrap();
         fs::write(image.at(path), "0123456789abcdef0123456789abcdef\n").unwrap();
         let output = image.run("validate/residue");

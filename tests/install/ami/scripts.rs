@@ -81,7 +81,7 @@ fn the_template_is_what_packer_can_read() {
     }
     // Packer's own first line, which has it, is not read by a shell that is named.
     let shells: Vec<_> = template.lines().filter(|line| line.contains("execute_command")).collect();
-    assert!(shells.len() == 2 && shells.iter().all(|line| line.contains("bash -e ")), "{shells:?}");
+    assert!(shells.len() == 3 && shells.iter().all(|line| line.contains("bash -e ")), "{shells:?}");
     assert!(!template.contains("\"/tmp"), "a builder may have /tmp without exec");
 }
 

@@ -4,6 +4,7 @@ mod arguments;
 mod config;
 mod explain;
 mod explanation;
+mod keep;
 mod redirect;
 mod report;
 mod serve;

@@ -5,6 +5,10 @@
     reason = "tests write files and stop at what surprises them"
 )]
 
+mod ami;
+mod chart;
+mod images;
 mod machine;
+mod manual;
 mod packaged;
 mod packages;

@@ -16,6 +16,7 @@ mod messages;
 mod network;
 mod rotation;
 mod runtime;
+mod workload;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ use anyhow::{Context as _, bail};
 use grpc::Client;
 use messages::{
     ContainerConfig, ContainerId, ContainerMetadata, ContainerStatus, ContainerStatusResponse, CreateContainerRequest,
-    Empty, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
+    DnsConfig, Empty, ImageSpec, LinuxContainerConfig, LinuxContainerSecurityContext, LinuxPodSandboxConfig,
     LinuxSandboxSecurityContext, Mount, NAMESPACE_CONTAINER, NAMESPACE_NODE, NAMESPACE_POD, NamespaceOption,
     PROFILE_UNCONFINED, PodSandboxConfig, PodSandboxId, PodSandboxMetadata, RunPodSandboxRequest, STATE_EXITED,
     STATE_RUNNING, SecurityProfile, StopContainerRequest,
@@ -34,6 +35,7 @@ use messages::{
 use runtime::{Paths, Process};
 
 pub use network::Network;
+pub use workload::{Bind, Workload};
 
 /// How long one call to containerd may take. Creating a sandbox takes about a tenth of a second; on a loaded machine
 /// ten times that.
@@ -140,6 +142,18 @@ impl Containerd {
 
     /// Runs a sandbox whose logs go to `<pods_dir>/<ns>_<name>_<uid>`, which is created as kubelet does.
     pub async fn run_pod(&self, ns: &str, name: &str, uid: &str, pods_dir: &Path) -> anyhow::Result<Pod> {
+        self.run_sandbox(ns, name, uid, pods_dir, self.namespaces(), None).await
+    }
+
+    async fn run_sandbox(
+        &self,
+        ns: &str,
+        name: &str,
+        uid: &str,
+        pods_dir: &Path,
+        namespaces: NamespaceOption,
+        dns_config: Option<DnsConfig>,
+    ) -> anyhow::Result<Pod> {
         let log_directory = pods_dir.join(format!("{ns}_{name}_{uid}"));
         std::fs::create_dir_all(&log_directory).with_context(|| format!("create {}", log_directory.display()))?;
         let config = PodSandboxConfig {
@@ -147,11 +161,12 @@ impl Containerd {
             // The host's name.
             hostname: String::new(),
             log_directory: text(&log_directory)?,
+            dns_config,
             labels: pod_labels(ns, name, uid),
             linux: Some(LinuxPodSandboxConfig {
                 cgroup_parent: self.paths.cgroup_parent(),
                 security_context: Some(LinuxSandboxSecurityContext {
-                    namespace_options: Some(self.namespaces()),
+                    namespace_options: Some(namespaces),
                     seccomp: Some(unconfined()),
                     apparmor: Some(unconfined()),
                 }),
@@ -172,6 +187,31 @@ impl Containerd {
         attempt: u32,
         command: &[&str],
     ) -> anyhow::Result<Container> {
+        let config = ContainerConfig {
+            image: Some(ImageSpec { image: image::IMAGE.into() }),
+            command: command.iter().map(ToString::to_string).collect(),
+            mounts: self.mounts()?,
+            linux: Some(LinuxContainerConfig {
+                security_context: Some(LinuxContainerSecurityContext {
+                    namespace_options: Some(self.namespaces()),
+                    seccomp: Some(unconfined()),
+                    apparmor: Some(unconfined()),
+                    ..LinuxContainerSecurityContext::default()
+                }),
+            }),
+            ..ContainerConfig::default()
+        };
+        self.start_container(pod, name, attempt, config).await
+    }
+
+    /// Creates and starts a container whose name, labels and log are not in `config` yet.
+    async fn start_container(
+        &self,
+        pod: &Pod,
+        name: &str,
+        attempt: u32,
+        config: ContainerConfig,
+    ) -> anyhow::Result<Container> {
         let directory = pod.log_directory.join(name);
         std::fs::create_dir_all(&directory).with_context(|| format!("create {}", directory.display()))?;
         let log_path = format!("{name}/{attempt}.log");
@@ -179,18 +219,9 @@ impl Containerd {
         labels.insert("io.kubernetes.container.name".into(), name.into());
         let config = ContainerConfig {
             metadata: Some(ContainerMetadata { name: name.into(), attempt }),
-            image: Some(ImageSpec { image: image::IMAGE.into() }),
-            command: command.iter().map(ToString::to_string).collect(),
-            mounts: self.mounts()?,
             labels,
             log_path: log_path.clone(),
-            linux: Some(LinuxContainerConfig {
-                security_context: Some(LinuxContainerSecurityContext {
-                    namespace_options: Some(self.namespaces()),
-                    seccomp: Some(unconfined()),
-                    apparmor: Some(unconfined()),
-                }),
-            }),
+            ..config
         };
         let request = CreateContainerRequest {
             pod_sandbox_id: pod.id.clone(),

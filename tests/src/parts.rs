@@ -1,4 +1,8 @@
 //! Real parts that a test needs: whether they are here, and what is said when they are not.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "whether a part is here is found out by trying it; only the agent is held to those seams"
+)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -35,6 +39,8 @@ pub enum Part {
     Packagers,
     /// curl.
     Curl,
+    /// promtool, which reads and tries the rules of Prometheus.
+    Promtool,
     /// Network namespaces of one's own, iproute2 and nftables.
     Network,
     /// The same with iptables, as kube-proxy uses it.
@@ -43,6 +49,16 @@ pub enum Part {
     BridgeNetfilter,
     /// strace, and the right to trace.
     Strace,
+    /// helm, and what knows the objects of Kubernetes, in the Python environment.
+    Helm,
+    /// buildah, which builds container images.
+    Buildah,
+    /// shellcheck, which reads scripts.
+    Shellcheck,
+    /// packer, which reads the AMI's template.
+    Packer,
+    /// jq.
+    Jq,
     /// A user namespace of one's own, in which limits can be lowered without touching the machine's.
     UserNamespace,
 }
@@ -94,7 +110,12 @@ impl Part {
                 (!made || !on_path("rpm") || !on_path("readelf"))
                     .then_some("it needs the packages rpm and binutils, and the tools that tests/run installs")
             }
+            Self::Helm => (!["helm", "kubernetes-validate"]
+                .iter()
+                .all(|program| venv_program(program).is_ok_and(|program| program.exists())))
+            .then_some("it needs the Python environment that tests/run makes, with helm in it"),
             Self::Curl => (!on_path("curl")).then_some("it needs the package curl"),
+            Self::Promtool => (!on_path("promtool")).then_some("it needs the package prometheus"),
             Self::Network | Self::Iptables | Self::BridgeNetfilter => {
                 let lacks = |program: &&str| !on_path(program) && !Path::new("/usr/sbin").join(program).exists();
                 if !Fabric::missing().is_empty() || lacks(&"nft") {
@@ -112,6 +133,10 @@ impl Part {
                 let works = try_it.status().is_ok_and(|status| status.success());
                 (!works).then_some("it needs the package strace, and the right to trace")
             }
+            Self::Buildah => (!is_root() || !on_path("buildah")).then_some("it needs root and the package buildah"),
+            Self::Shellcheck => (!on_path("shellcheck")).then_some("it needs the package shellcheck"),
+            Self::Packer => (!on_path("packer")).then_some("it needs the package packer"),
+            Self::Jq => (!on_path("jq")).then_some("it needs the package jq"),
             Self::UserNamespace => {
                 let mut try_it = Command::new("unshare");
                 try_it.args(["--user", "--map-root-user", "true"]).stdout(Stdio::null()).stderr(Stdio::null());

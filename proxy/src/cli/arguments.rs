@@ -1,13 +1,14 @@
 //! The grammar of the command line, with help that teaches.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use safeguard_daemon::manual::manual;
 use safeguard_proxy::config::{ProgramSettings, Settings};
 
 use super::explain::Whom;
-use super::{config, explain, redirect, serve};
+use super::{config, explain, keep, redirect, serve};
 
 const DEFAULT_PATH: &str = Settings::DEFAULT_PATH;
 
@@ -123,14 +124,16 @@ Only for uninstalling. An upgrade needs no `down`: `up` changes what differs.")]
     #[command(after_help = "\
 It writes what it saw to redirect.state_file, which the proxy and the agent read, and needs
 CAP_SYS_ADMIN beside CAP_NET_ADMIN for its throw-away network namespace. Run it from a timer, each
-minute, with --repair.
+minute, with --repair; in a container, where there is no timer, with --every 1m. It then prints what
+differs from the time before, as one line each with --format json.
 
 Examples:
   safeguard-proxy redirect check
   safeguard-proxy redirect check --repair --format json | jq .problems
+  safeguard-proxy redirect check --repair --every 1m
 
 Exit codes:
-  0   all layers hold
+  0   all layers hold; with --every, it was told to end
   1   a layer does not hold: pods may reach the node's credentials, or no credentials at all
   2   it could not be told whether they hold
   64  the command line or the settings are wrong")]
@@ -140,6 +143,9 @@ Exit codes:
         /// Mend what is not as it should be.
         #[arg(long)]
         repair: bool,
+        /// Do it again after each DURATION, 1s to 2m, until SIGTERM.
+        #[arg(long, value_name = "DURATION", value_parser = keep::every)]
+        every: Option<Duration>,
         /// How to print it.
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
@@ -188,10 +194,13 @@ impl Cli {
             Command::Serve { config, replace } => serve::serve(config.config, replace),
             Command::Redirect(RedirectCommand::Up(args)) => redirect::up(args.config),
             Command::Redirect(RedirectCommand::Down(args)) => redirect::down(args.config),
-            Command::Redirect(RedirectCommand::Check { config, repair, format }) => {
+            Command::Redirect(RedirectCommand::Check { config, repair, every: None, format }) => {
                 redirect::check(config.config, repair, format)
             }
             Command::Manual { dir } => manual(Self::command(), &dir),
+            Command::Redirect(RedirectCommand::Check { config, repair, every: Some(every), format }) => {
+                keep::check(config.config, repair, every, format)
+            }
             Command::Config(ConfigCommand::Example) => config::example(),
             Command::Config(ConfigCommand::Check(args)) => config::check(args.config),
             Command::Config(ConfigCommand::Show { config, format }) => config::show(config.config, format),

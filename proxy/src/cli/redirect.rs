@@ -79,7 +79,7 @@ fn refuse(error: &Error) -> u8 {
 }
 
 /// With one thread: what is done belongs to the network namespace of the thread that does it.
-fn run(config: Option<PathBuf>, work: impl AsyncFnOnce(&Redirect) -> u8) -> u8 {
+pub(super) fn run(config: Option<PathBuf>, work: impl AsyncFnOnce(&Redirect) -> u8) -> u8 {
     let file = SettingsFile::new(config);
     let loaded = match file.load() {
         Ok(loaded) => loaded,

@@ -15,6 +15,8 @@ pub(super) const NAMESPACE_NODE: i32 = 2;
 pub(super) const STATE_RUNNING: i32 = 1;
 /// `ContainerState.CONTAINER_EXITED`.
 pub(super) const STATE_EXITED: i32 = 2;
+/// `SecurityProfile.ProfileType.RuntimeDefault`.
+pub(super) const PROFILE_RUNTIME_DEFAULT: i32 = 0;
 /// `SecurityProfile.ProfileType.Unconfined`.
 pub(super) const PROFILE_UNCONFINED: i32 = 1;
 
@@ -42,10 +44,18 @@ pub(super) struct PodSandboxConfig {
     pub(super) hostname: String,
     #[prost(string, tag = "3")]
     pub(super) log_directory: String,
+    #[prost(message, optional, tag = "4")]
+    pub(super) dns_config: Option<DnsConfig>,
     #[prost(map = "string, string", tag = "6")]
     pub(super) labels: HashMap<String, String>,
     #[prost(message, optional, tag = "8")]
     pub(super) linux: Option<LinuxPodSandboxConfig>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct DnsConfig {
+    #[prost(string, repeated, tag = "1")]
+    pub(super) servers: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -117,6 +127,10 @@ pub(super) struct ContainerConfig {
     pub(super) image: Option<ImageSpec>,
     #[prost(string, repeated, tag = "3")]
     pub(super) command: Vec<String>,
+    #[prost(string, repeated, tag = "4")]
+    pub(super) args: Vec<String>,
+    #[prost(message, repeated, tag = "6")]
+    pub(super) envs: Vec<KeyValue>,
     #[prost(message, repeated, tag = "7")]
     pub(super) mounts: Vec<Mount>,
     #[prost(map = "string, string", tag = "9")]
@@ -138,6 +152,14 @@ pub(super) struct Mount {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct KeyValue {
+    #[prost(string, tag = "1")]
+    pub(super) key: String,
+    #[prost(string, tag = "2")]
+    pub(super) value: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct LinuxContainerConfig {
     #[prost(message, optional, tag = "2")]
     pub(super) security_context: Option<LinuxContainerSecurityContext>,
@@ -145,12 +167,30 @@ pub(super) struct LinuxContainerConfig {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct LinuxContainerSecurityContext {
+    #[prost(message, optional, tag = "1")]
+    pub(super) capabilities: Option<Capability>,
     #[prost(message, optional, tag = "3")]
     pub(super) namespace_options: Option<NamespaceOption>,
+    #[prost(bool, tag = "7")]
+    pub(super) readonly_rootfs: bool,
+    #[prost(bool, tag = "11")]
+    pub(super) no_new_privs: bool,
+    #[prost(string, repeated, tag = "13")]
+    pub(super) masked_paths: Vec<String>,
+    #[prost(string, repeated, tag = "14")]
+    pub(super) readonly_paths: Vec<String>,
     #[prost(message, optional, tag = "15")]
     pub(super) seccomp: Option<SecurityProfile>,
     #[prost(message, optional, tag = "16")]
     pub(super) apparmor: Option<SecurityProfile>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Capability {
+    #[prost(string, repeated, tag = "1")]
+    pub(super) add_capabilities: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub(super) drop_capabilities: Vec<String>,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]

@@ -220,23 +220,28 @@ pub(super) async fn wait_ready(paths: &Paths, process: &mut Process) -> anyhow::
         .with_context(|| format!("end of containerd's log:\n{}", paths.log_tail()))
 }
 
-/// Loads the image and waits until the runtime service knows both its names.
+/// Loads the harness's own image and waits until the runtime service knows both its names.
 pub(super) async fn import_image(paths: &Paths, client: &Client) -> anyhow::Result<()> {
     let archive = paths.dir.join("image.tar");
     std::fs::write(&archive, image::archive()?).context("write the image")?;
+    import(paths, client, &archive, &[image::IMAGE, image::PAUSE_IMAGE]).await
+}
+
+/// Loads an archive of images and waits until the runtime service knows these names.
+pub(super) async fn import(paths: &Paths, client: &Client, archive: &Path, names: &[&str]) -> anyhow::Result<()> {
     let import = tokio::process::Command::new("ctr")
         .arg("--address")
         .arg(paths.socket())
         .args(["--namespace", "k8s.io", "images", "import"])
-        .arg(&archive)
+        .arg(archive)
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
     let output = tokio::time::timeout(CALL_DEADLINE, import).await.context("ctr images import does not end")??;
     ensure!(output.status.success(), "ctr images import: {}", String::from_utf8_lossy(&output.stderr));
 
-    for name in [image::IMAGE, image::PAUSE_IMAGE] {
-        let request = ImageStatusRequest { image: Some(ImageSpec { image: name.into() }) };
+    for name in names {
+        let request = ImageStatusRequest { image: Some(ImageSpec { image: (*name).to_owned() }) };
         let known = async {
             loop {
                 let answer: ImageStatusResponse =

@@ -63,6 +63,8 @@ pub struct Options {
     pub quotas: bool,
     /// Speak TLS, with a certificate of [`CloudWatch::ca_pem`]'s authority. Default false.
     pub tls: bool,
+    /// What that certificate is for. Default `localhost` and the loopback addresses.
+    pub tls_names: Vec<String>,
     /// Bytes of one event, the overhead of 26 included. Default 1 MiB; 256 KiB where a region lags.
     pub max_event_bytes: usize,
     /// Bytes of one request as it comes over the wire. The service documents none above the batch's 1 MiB, which
@@ -89,6 +91,7 @@ impl Default for Options {
             discard: false,
             quotas: false,
             tls: false,
+            tls_names: ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec(),
             max_event_bytes: limits::MAX_EVENT_BYTES,
             max_request_bytes: 16 * 1_048_576,
             max_groups: limits::MAX_GROUPS,
@@ -258,7 +261,8 @@ impl CloudWatch {
         let listener = listen.bind(None).await?;
         let beside = Listen::at(SocketAddr::new(options.listen.ip(), 0));
         let credentials_listener = beside.bind(None).await?;
-        let tls = options.tls.then(Tls::generate).transpose()?;
+        let names: Vec<&str> = options.tls_names.iter().map(String::as_str).collect();
+        let tls = options.tls.then(|| Tls::generate_for(&names)).transpose()?;
         let keys = match &options.keys {
             Some(keys) => Arc::clone(keys),
             None => Account::new(options.account.clone())?,

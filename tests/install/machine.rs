@@ -83,8 +83,8 @@ impl Node {
 
     /// What was written of the settings before stays: dpkg is told not to ask.
     fn install(&self, name: &str, revision: u8) {
-        fs::copy(package(name, "deb", revision), self.machine.root().join("root/package.deb")).unwrap();
-        self.run("dpkg --force-confold --install /root/package.deb");
+        fs::copy(package(name, "deb", revision), self.machine.root().join("srv/package.deb")).unwrap();
+        self.run("dpkg --force-confold --install /srv/package.deb");
     }
 
     /// The container says something.

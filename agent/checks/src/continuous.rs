@@ -215,6 +215,7 @@ impl Room<'_> {
                 match changed {
                     Some(changed) => {
                         (occasion, before) = (Occasion::Change, Instant::now());
+                        facts.set_now((self.now_ms)());
                         facts.forget(&changed);
                         evaluation.refresh(&facts, &rulebook.policies, &changed);
                     }

@@ -42,6 +42,7 @@ pub(crate) use units::Units;
 pub struct Facts<'a> {
     host: &'a Host,
     inputs: &'a Inputs,
+    now_ms: i64,
     mounts: Fact<Mounts>,
     sysctls: Fact<Sysctls>,
     modules: Fact<Modules>,
@@ -70,6 +71,7 @@ impl<'a> Facts<'a> {
         Self {
             host,
             inputs,
+            now_ms: inputs.now_ms,
             mounts: Fact::default(),
             sysctls: Fact::default(),
             modules: Fact::default(),
@@ -94,6 +96,16 @@ impl<'a> Facts<'a> {
     /// What is known besides files.
     pub(crate) fn inputs(&self) -> &'a Inputs {
         self.inputs
+    }
+
+    /// What time it is, in milliseconds since the epoch: that of the inputs, or of the last look after it.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now_ms
+    }
+
+    /// It is later now.
+    pub(crate) fn set_now(&mut self, now_ms: i64) {
+        self.now_ms = now_ms;
     }
 
     /// Forgets what came from one of these files, or from a directory that one of them is in.

@@ -7,6 +7,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use safeguard_checks::continuous::{Checks, Drift, Occasion, Settings, Snapshot};
@@ -66,6 +67,10 @@ impl Node {
     }
 
     fn start(&self, interval: Duration) -> Running {
+        self.start_at(interval, || 86_400_000)
+    }
+
+    fn start_at(&self, interval: Duration, now_ms: fn() -> i64) -> Running {
         let sources = Sources {
             policies: vec!["mine".to_owned()],
             directory: Some(self.own.path().join("policies")),
@@ -76,7 +81,7 @@ impl Node {
         let inputs = Inputs { node: "node-1".to_owned(), ..Inputs::default() };
         let (sender, inputs) = watch::channel(inputs);
         let host = HostRoot::open(self.files.path()).unwrap();
-        let (checks, drifts) = Checks::start(settings, host, inputs, || 86_400_000).unwrap();
+        let (checks, drifts) = Checks::start(settings, host, inputs, now_ms).unwrap();
         Running { latest: checks.subscribe(), checks, drifts, inputs: sender }
     }
 }
@@ -232,6 +237,33 @@ async fn what_is_learnt_elsewhere_is_looked_at_at_once() {
     let snapshot = room.next().await;
     assert_eq!((snapshot.because, snapshot.report.node.as_str()), (Occasion::Inputs, "node-2"));
     assert!(room.checks.silence() < Duration::from_secs(5));
+}
+
+/// The redirect's timer writes each minute. Between two whole looks its word is as old as it is now, not as it was then.
+#[tokio::test]
+async fn time_goes_on_between_two_whole_looks() {
+    static NOW_MS: AtomicI64 = AtomicI64::new(86_400_000);
+    let node = Node::new();
+    node.policy(&format!(
+        "{POLICY}  - {{id: A-4, title: The redirect, level: 1, assessment: automated, severity: high, why: Because., \
+         remedy: Mend it., check: {{redirect: {{max_age_seconds: 180}}}}}}\n"
+    ));
+    let says = |at_ms: i64| {
+        node.write(
+            "run/safeguard/redirect.json",
+            &format!("{{\"version\":1,\"ok\":true,\"at_ms\":{at_ms},\"problems\":[]}}"),
+        );
+    };
+    says(86_400_000);
+    let mut room = node.start_at(LONG, || NOW_MS.load(Ordering::Relaxed));
+    assert_eq!(statuses(&*room.next().await)[3], Status::Pass);
+    for minute in 1..=2 {
+        let now_ms = 86_400_000 + minute * 60_000;
+        NOW_MS.store(now_ms, Ordering::Relaxed);
+        says(now_ms);
+        let snapshot = room.next().await;
+        assert_eq!((snapshot.because, statuses(&snapshot)[3]), (Occasion::Change, Status::Pass), "minute {minute}");
+    }
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ impl Certificate {
             Err(why) => return Verdict::unknown(why),
         };
         match parse(&bytes) {
-            Ok(seen) => self.weigh(path, &seen, facts.inputs().now_ms),
+            Ok(seen) => self.weigh(path, &seen, facts.now_ms()),
             Err(problem) => Verdict::unknown(Unobserved::file(path, problem)),
         }
     }

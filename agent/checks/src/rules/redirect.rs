@@ -40,7 +40,7 @@ impl Redirect {
             Err(why) => Verdict::unknown(why),
             Ok(None) => Verdict::of(Evidence::new(STATE, "not there: no redirect on this node", EXPECTED, false)),
             Ok(Some(text)) => match parse(&text) {
-                Ok(state) => self.about(&state, facts.inputs().now_ms),
+                Ok(state) => self.about(&state, facts.now_ms()),
                 Err(problem) => Verdict::unknown(Unobserved::file(Path::new(STATE), &problem)),
             },
         }

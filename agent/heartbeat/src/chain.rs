@@ -225,7 +225,10 @@ impl Chain {
     ) -> Result<(), ChainError> {
         let Some(keyed) = &mut self.keyed else { return Ok(()) };
         let (state, sequence) = (&mut keyed.state, sent.beat.sequence);
-        let news = state.posture.as_ref() != Some(&acknowledgement.posture) || !sent.spool.dropped.is_empty();
+        let stays = keyed.spool.acknowledged(sequence);
+        let news = state.posture.as_ref() != Some(&acknowledgement.posture)
+            || !sent.spool.dropped.is_empty()
+            || (sequence == state.sequence && !stays);
         state.declared(&sent.spool.dropped);
         state.posture = Some(acknowledgement.posture.clone());
         if acknowledgement.received != Received::Late
@@ -234,19 +237,20 @@ impl Chain {
             let made_at_ms = sent.beat.made_at_ms;
             state.acknowledged = Some(Acknowledged { sequence, made_at_ms, at_ms: now_ms });
         }
-        if sequence == state.sequence {
-            keyed.spool.keep(sequence);
-        } else {
-            keyed.spool.remove(sequence)?;
+        if news {
+            self.settle()?;
         }
-        if news { self.settle() } else { Ok(()) }
+        match &mut self.keyed {
+            Some(keyed) if !stays => Ok(keyed.spool.remove(sequence)?),
+            _ => Ok(()),
+        }
     }
 
     /// Writes down what is known, so that the next process begins where this one ends.
     pub(crate) fn settle(&mut self) -> Result<(), ChainError> {
         let Some(keyed) = &mut self.keyed else { return Ok(()) };
         self.home.save(&keyed.state)?;
-        Ok(keyed.spool.forget_kept()?)
+        Ok(keyed.spool.forget_acknowledged()?)
     }
 }
 

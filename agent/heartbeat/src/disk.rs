@@ -38,14 +38,34 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     write().map_err(wrong("write", path))
 }
 
-/// Makes a file that only its owner may read, in its place: one change of the directory fewer than [`put`], and a crash may leave
-/// a part of it. Whoever reads it has to know.
-pub(crate) fn put_in_place(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
+/// Writes over the beginning of a file, which only its owner may read and which is made if it is not there. A crash may leave a
+/// part of what is written, between parts of what was there: whoever reads it has to see that.
+pub(crate) fn overwrite(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let write = || -> io::Result<()> {
-        write_synced(path, bytes)?;
-        sync_dir(path)
+        let mut options = OpenOptions::new();
+        match options.write(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path) {
+            Ok(mut file) => {
+                file.write_all(bytes)?;
+                file.sync_data()
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // What is there of a file that did not fit helps nobody.
+                let made = write_synced(path, bytes).and_then(|()| sync_dir(path));
+                made.inspect_err(|_| drop(std::fs::remove_file(path)))
+            }
+            Err(error) => Err(error),
+        }
     };
     write().map_err(wrong("write", path))
+}
+
+/// Gives a file another name.
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
+    let rename = || -> io::Result<()> {
+        std::fs::rename(from, to)?;
+        sync_dir(to)
+    };
+    rename().map_err(wrong("write", to))
 }
 
 /// Removes a file, if it is there. It may be back after a crash.

@@ -1,9 +1,8 @@
-//! Beats that no reply has acknowledged, one file each, named by their sequence numbers.
+//! Beats that no reply has acknowledged, one file each. One that is damaged is dropped, and declared as dropped.
 //!
-//! A file begins with the CRC-32 of what follows: a beat that was damaged is dropped, and declared as dropped.
-//!
-//! The file of the last beat stays when that was acknowledged, until there is another: it is what the chain goes on from after a
-//! crash, and so no acknowledgement has to wait for the disk. After a crash it is sent once more, and the safeguard knows it.
+//! The last beat is in a slot, and stays there when it was acknowledged, until there is another: it is what the chain goes on from
+//! after a crash, and so no acknowledgement has to wait for the disk. After a crash it is sent once more, and the safeguard knows
+//! it. If there is another while it still waits, it moves to a file that its number names.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -12,12 +11,13 @@ use std::time::Duration;
 use safeguard_protocol::{Digest, Envelope, EnvelopeError, Kind, PublicKey, Statement, limits};
 
 use crate::disk::{self, DiskError};
+use record::DIGITS;
+use slots::Slots;
 
-/// Digits of a sequence number, so that names are in the order of numbers.
-const DIGITS: usize = 20;
+mod record;
+mod slots;
+
 const SUFFIX: &str = ".beat";
-/// Hexadecimal digits of the checksum, and a line break.
-const HEADER: usize = 9;
 
 /// What is known of a beat that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,9 @@ pub(crate) struct Spool {
     bytes: u64,
     /// The last one that was made: it is the next to be sent.
     last: Option<(u64, Stored)>,
-    /// The last one, if it was acknowledged and its file is there.
-    kept: Option<u64>,
+    slots: Slots,
+    /// The last one, while it is in a slot, acknowledged or not.
+    in_slot: Option<u64>,
 }
 
 impl Spool {
@@ -53,13 +54,14 @@ impl Spool {
     /// another key are removed: nobody would take them.
     pub(crate) fn open(dir: PathBuf, key: PublicKey) -> Result<(Self, Vec<u64>), DiskError> {
         disk::make_dir(&dir)?;
-        let mut spool = Self { dir, key, waiting: BTreeMap::new(), bytes: 0, last: None, kept: None };
+        let (slots, in_slot) = Slots::open(&dir);
+        let mut spool = Self { dir, key, waiting: BTreeMap::new(), bytes: 0, last: None, slots, in_slot };
         let mut damaged = Vec::new();
-        for name in disk::names(&spool.dir)? {
-            let Some(sequence) = name.strip_suffix(SUFFIX).and_then(|digits| digits.parse().ok()) else { continue };
+        let named = |name: String| name.strip_suffix(SUFFIX)?.parse().ok();
+        for sequence in disk::names(&spool.dir)?.into_iter().filter_map(named).chain(in_slot) {
             match spool.read(sequence) {
                 Ok(stored) => spool.note(sequence, &stored),
-                Err(Unreadable::OtherKey) => disk::remove(&spool.path(sequence))?,
+                Err(Unreadable::OtherKey) => spool.remove(sequence)?,
                 Err(Unreadable::Damaged) => damaged.push(sequence),
             }
         }
@@ -68,23 +70,30 @@ impl Spool {
 
     /// Keeps a beat, the last so far: on the disk when this returns.
     pub(crate) fn put(&mut self, sequence: u64, stored: Stored) -> Result<(), DiskError> {
-        let mut file = format!("{:08x}\n", crc32fast::hash(&stored.envelope)).into_bytes();
-        file.extend_from_slice(&stored.envelope);
-        disk::put_in_place(&self.path(sequence), &file)?;
+        if let Some(before) = self.in_slot.filter(|before| self.waiting.contains_key(before)) {
+            disk::rename(self.slots.last(), &self.named(before))?;
+            self.in_slot = None;
+        }
+        self.slots.put(&record::write(sequence, &stored.envelope))?;
         self.note(sequence, &stored);
-        self.last = Some((sequence, stored));
-        self.forget_kept()
+        (self.in_slot, self.last) = (Some(sequence), Some((sequence, stored)));
+        Ok(())
     }
 
-    /// The last beat is acknowledged: it waits no longer, and its file stays.
-    pub(crate) fn keep(&mut self, sequence: u64) {
+    /// A beat is acknowledged: it waits no longer. Whether its file stays; if not, it is to be removed once the number is kept
+    /// elsewhere.
+    pub(crate) fn acknowledged(&mut self, sequence: u64) -> bool {
         self.unnote(sequence);
-        self.kept = Some(sequence);
+        self.in_slot == Some(sequence)
     }
 
-    /// Removes the file that stayed. What the chain goes on from has to be kept elsewhere before.
-    pub(crate) fn forget_kept(&mut self) -> Result<(), DiskError> {
-        self.kept.take().map_or(Ok(()), |sequence| disk::remove(&self.path(sequence)))
+    /// Removes what stayed. What the chain goes on from has to be kept elsewhere before.
+    pub(crate) fn forget_acknowledged(&mut self) -> Result<(), DiskError> {
+        if self.in_slot.is_some_and(|sequence| self.waiting.contains_key(&sequence)) {
+            return Ok(());
+        }
+        self.in_slot = None;
+        self.slots.clear()
     }
 
     fn note(&mut self, sequence: u64, stored: &Stored) {
@@ -97,7 +106,10 @@ impl Spool {
     /// Removes a beat.
     pub(crate) fn remove(&mut self, sequence: u64) -> Result<(), DiskError> {
         self.unnote(sequence);
-        disk::remove(&self.path(sequence))
+        if self.in_slot.take_if(|last| *last == sequence).is_some() {
+            return self.slots.clear();
+        }
+        disk::remove(&self.named(sequence))
     }
 
     fn unnote(&mut self, sequence: u64) {
@@ -112,7 +124,7 @@ impl Spool {
         while let Some(sequence) = self.newest().map(|(sequence, _)| sequence) {
             self.remove(sequence)?;
         }
-        self.forget_kept()
+        self.forget_acknowledged()
     }
 
     /// The beat with the highest number.
@@ -146,13 +158,10 @@ impl Spool {
     }
 
     fn read(&self, sequence: u64) -> Result<Stored, Unreadable> {
-        let most = u64::try_from(HEADER + limits::BEAT_BYTES).unwrap_or(u64::MAX);
-        let file = disk::read(&self.path(sequence), most).map_err(|error| {
-            tracing::warn!(%error, "A beat that waits cannot be read.");
-            Unreadable::Damaged
-        })?;
-        let file = file.ok_or(Unreadable::Damaged)?;
-        let envelope = checked(&file).ok_or(Unreadable::Damaged)?;
+        let named = self.named(sequence);
+        let path = if self.in_slot == Some(sequence) { self.slots.last() } else { &named };
+        let file = record::of(path).ok_or(Unreadable::Damaged)?;
+        let envelope = record::read(&file).and_then(|record| record.envelope).ok_or(Unreadable::Damaged)?;
         let read = Envelope::read(envelope, limits::BEAT_BYTES).map_err(|_| Unreadable::Damaged)?;
         match read.open::<Statement>(Kind::Statement, &self.key) {
             Ok(opened) if opened.content.beat.sequence == sequence => {
@@ -163,7 +172,7 @@ impl Spool {
         }
     }
 
-    fn path(&self, sequence: u64) -> PathBuf {
+    fn named(&self, sequence: u64) -> PathBuf {
         self.dir.join(format!("{sequence:0DIGITS$}{SUFFIX}"))
     }
 }
@@ -175,11 +184,4 @@ pub(crate) enum Unreadable {
     Damaged,
     /// Another key signed it.
     OtherKey,
-}
-
-/// What follows the checksum, if it is what was written.
-fn checked(file: &[u8]) -> Option<&[u8]> {
-    let (header, envelope) = file.split_at_checked(HEADER)?;
-    let sum = u32::from_str_radix(std::str::from_utf8(header).ok()?.strip_suffix('\n')?, 16).ok()?;
-    (crc32fast::hash(envelope) == sum).then_some(envelope)
 }

@@ -149,14 +149,7 @@ impl ProgramSettings for Settings {
         if self.webhook.url.is_some() != self.webhook.secret_file.is_some() {
             found.add("webhook.secret_file", &"(one of two)", "webhook.url and webhook.secret_file are set together");
         }
-        let digits = |text: &String| text.len() == 12 && text.bytes().all(|byte| byte.is_ascii_digit());
-        if let Some(account) = self.expected.account.as_ref().filter(|account| !digits(account)) {
-            found.add("expected.account", &format!("{account:?}"), "the 12 digits of an AWS account");
-        }
-        if self.expected.account.is_some() == self.expected.regions.is_empty() {
-            found.add("expected.regions", &"(one of two)", "expected.account and expected.regions are set together");
-        }
-        found.duration("expected.interval", self.expected.interval, second * 5, second * 3_600);
+        self.expected.check(&mut found);
         if !(1..=100).contains(&self.nodes.brake_percent) {
             found.add("nodes.brake_percent", &self.nodes.brake_percent, "allowed are 1 to 100");
         }

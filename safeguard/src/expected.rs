@@ -1,25 +1,25 @@
 //! Which instances should be there, by the word of EC2.
 //!
 //! Comes in: credentials of a role that may `ec2:DescribeInstances`, and a region. Goes out: every instance of it that a cluster
-//! has, also one that has ended within the last hour, which EC2 still tells of.
+//! has, also one that has ended within the last hour, which EC2 still tells of. An account of somebody else is asked with a role
+//! there, which the safeguard's own may assume.
 //!
 //! Never: changes anything in EC2.
 //!
 //! A small client, on purpose: the SDK's is by far the largest that there is, for this one question.
 
+mod asking;
 mod listing;
 mod reply;
+mod settings;
 mod signed;
 
-use std::path::PathBuf;
 use std::time::SystemTime;
 
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use http::StatusCode;
-use safeguard_daemon::settings::HumanDuration;
-use serde::{Deserialize, Serialize};
 
-use crate::https::{Https, base};
+use crate::https::{Https, base, causes};
 use crate::verify::SettingsError;
 use crate::verify::region::Region;
 
@@ -35,31 +35,10 @@ const CLUSTER_TAGS: [&str; 3] = ["aws:eks:cluster-name", "eks:cluster-name", "al
 const CLUSTER_TAG_PREFIX: &str = "kubernetes.io/cluster/";
 const GROUP_TAGS: [&str; 3] = ["eks:nodegroup-name", "alpha.eksctl.io/nodegroup-name", "karpenter.sh/nodepool"];
 
+pub(crate) use asking::{Asked, asked};
 pub(crate) use listing::watch;
-pub use listing::{Listing, Outcome};
-
-/// How EC2 is asked, and for what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// The account whose instances the credentials list: what is not in its lists is gone. Without it nothing is asked.
-    pub account: Option<String>,
-    /// The regions that are asked.
-    pub regions: Vec<String>,
-    /// How often.
-    pub interval: HumanDuration,
-    /// Another place to send requests to, such as `http://127.0.0.1:5000`.
-    pub endpoint: Option<String>,
-    /// PEM file with the only authorities to trust, in the place of the system's.
-    pub ca: Option<PathBuf>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        let interval = std::time::Duration::from_secs(300).into();
-        Self { account: None, regions: Vec::new(), interval, endpoint: None, ca: None }
-    }
-}
+pub use listing::{Listing, Outcome, Place};
+pub use settings::{Account, Settings};
 
 /// An instance that EC2 knows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +145,6 @@ pub enum ExpectedError {
 pub struct Ec2 {
     https: Https,
     endpoint: Option<String>,
-    credentials: SharedCredentialsProvider,
 }
 
 impl Ec2 {
@@ -174,24 +152,29 @@ impl Ec2 {
     ///
     /// # Errors
     /// [`SettingsError`], if the endpoint or the authority cannot be used.
-    pub fn new(settings: &Settings, credentials: SharedCredentialsProvider) -> Result<Self, SettingsError> {
-        let endpoint = settings.endpoint.as_deref().map(|url| base("ec2.endpoint", url)).transpose()?;
-        Ok(Self { https: Https::new(settings.ca.as_deref())?, endpoint, credentials })
+    pub fn new(settings: &Settings) -> Result<Self, SettingsError> {
+        let endpoint = settings.endpoint.as_deref().map(|url| base("expected.endpoint", url)).transpose()?;
+        Ok(Self { https: Https::new(settings.ca.as_deref())?, endpoint })
     }
 
     /// Every instance in a region whose tags say that it belongs to a cluster. A page takes 10 seconds at most.
     ///
     /// # Errors
     /// [`ExpectedError`]. A list is whole or there is none.
-    pub async fn instances(&self, region: &str, now: SystemTime) -> Result<Vec<Instance>, ExpectedError> {
+    pub async fn instances(
+        &self,
+        credentials: &SharedCredentialsProvider,
+        region: &str,
+        now: SystemTime,
+    ) -> Result<Vec<Instance>, ExpectedError> {
         let region = Region::named(region).ok_or_else(|| ExpectedError::Region { region: region.to_owned() })?;
         let unavailable = |reason: String| ExpectedError::Unavailable { region: region.name().to_owned(), reason };
+        let credentials = credentials.provide_credentials().await;
+        let credentials = credentials.map_err(|error| ExpectedError::Credentials(causes(&error)))?;
         let (mut instances, mut next) = (Vec::new(), None);
         for _ in 0..MAX_PAGES {
             let body = question(next.as_deref());
             let url = self.endpoint.clone().unwrap_or_else(|| format!("https://{}", region.host_of("ec2")));
-            let credentials = self.credentials.provide_credentials().await;
-            let credentials = credentials.map_err(|error| ExpectedError::Credentials(error.to_string()))?;
             let request =
                 signed::post(&format!("{url}/"), &body, &credentials, region.name(), now).map_err(&unavailable)?;
             let answer =

@@ -139,7 +139,7 @@ fn system_roots() -> Result<RootCertStore, SettingsError> {
 }
 
 /// An error with what caused it: the outermost says little.
-fn causes(error: &dyn std::error::Error) -> String {
+pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -169,9 +169,10 @@ async fn actions_page(State(explorer): Desk, RawQuery(query): RawQuery) -> Respo
     let now_ms = explorer.now_ms();
     let main = async {
         Asked::read(query.as_deref(), &[])?;
-        let (fleet, exclusions) =
-            explorer.reader.ask(move |db| Ok((read::doubtful(db, now_ms)?, read::exclusions(db)?))).await?;
-        Ok(actions::page(&fleet, &exclusions, now_ms))
+        let asked =
+            explorer.reader.ask(move |db| Ok((read::doubtful(db, now_ms)?, read::places(db)?, read::exclusions(db)?)));
+        let (fleet, places, exclusions) = asked.await?;
+        Ok(actions::page(&fleet, &places, &exclusions, now_ms))
     };
     shown(&explorer, "Actions", Place::Actions, "fleet", main.await)
 }

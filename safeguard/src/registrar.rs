@@ -8,14 +8,14 @@ mod expect;
 mod report;
 mod sweep;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use safeguard_protocol::{Code, Digest, Enrolment, KeyId, Opened, Posture, PublicKey, Received, Statement};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::expected::Listing;
+use crate::expected::{Listing, Place};
 use crate::fleet::Fleet;
 use crate::states::Periods;
 use crate::store::{Batch, Store};
@@ -120,6 +120,8 @@ pub enum Job {
         /// Where the answer goes.
         answer: Answer<Word>,
     },
+    /// Of where EC2 is asked.
+    ExpectFrom(Vec<Place>),
     /// What EC2 says of an account's instances.
     Expect(Box<Listing>),
     /// Time has passed.
@@ -162,6 +164,12 @@ impl Desk {
         answered.await.unwrap_or_else(|_| Err(storage()))
     }
 
+    /// Tells of where EC2 will be asked. Waits for its turn.
+    pub async fn expect_from(&self, places: Vec<Place>) {
+        // It fails only at the end.
+        drop(self.jobs.send(Job::ExpectFrom(places)).await);
+    }
+
     /// Tells what EC2 said. Waits for its turn.
     pub async fn expect(&self, listing: Listing) {
         // It fails only at the end.
@@ -197,8 +205,6 @@ struct Registrar {
     webhook: bool,
     /// What is left alone today: account, node group or nothing, and the words for it.
     excluded: Vec<[String; 3]>,
-    /// Accounts and regions of which EC2 does not tell.
-    unlisted: HashSet<(String, String)>,
     /// Nodes that were not in the last lists of EC2: in how many.
     absent: HashMap<i64, u8>,
     /// Whether every node that enrols is made up, for a demonstration.
@@ -232,7 +238,6 @@ pub fn start(
         refused: HashMap::new(),
         webhook,
         excluded: Vec::new(),
-        unlisted: HashSet::new(),
         absent: HashMap::new(),
         simulated,
         sweep: sweep::Sweep::new(retention),
@@ -309,6 +314,7 @@ impl Registrar {
                 let word = self.clear(batch, node_id, (&reason, &owner), now_ms)?;
                 told.push(later(answer, Ok(word)));
             }
+            Job::ExpectFrom(places) => batch.places(&places)?,
             Job::Expect(listing) => self.expect(batch, &listing, now_ms)?,
             Job::Sweep => self.sweep(batch, now_ms)?,
         }

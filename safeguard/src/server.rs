@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use aws_credential_types::provider::SharedCredentialsProvider;
-use safeguard_aws::{SdkError, SdkOptions, sdk_config};
+use safeguard_aws::SdkError;
 use safeguard_daemon::lock::{InstanceLock, LockError};
 use safeguard_daemon::settings::{Problems, ProgramSettings};
 use safeguard_daemon::shutdown::Shutdown;
@@ -141,7 +141,8 @@ impl Server {
     ) -> Result<Self, StartError> {
         let Outside { vouching, credentials } = outside.into();
         settings.check()?;
-        let ec2 = ec2(settings, credentials).await?;
+        let ec2 = Ec2::new(&settings.expected).map_err(StartError::Expected)?;
+        let asked = expected::asked(&settings.expected, credentials).await?;
         let webhook = Webhook::new(&settings.webhook, &settings.store(), now_ms).map_err(StartError::Webhook)?;
         let state_dir = &settings.server.state_dir;
         make_private(state_dir).map_err(|source| StartError::State { path: state_dir.clone(), source })?;
@@ -173,10 +174,8 @@ impl Server {
         if let Some(webhook) = webhook {
             tasks.spawn(webhook.run(shutdown.clone()));
         }
-        if let Some(ec2) = ec2 {
-            let (expected, tenants) = (settings.expected.clone(), settings.verify.tenants.clone());
-            tasks.spawn(expected::watch(ec2, expected, tenants, desk.clone(), shutdown.clone()));
-        }
+        let (every, tenants) = (settings.expected.interval.0, settings.verify.tenants.clone());
+        tasks.spawn(expected::watch(ec2, asked, every, tenants, desk.clone(), shutdown.clone()));
         tasks.spawn(sweep(desk, shutdown.clone()));
         Ok(Self { address, public_key, tasks, shutdown, stored, _lock: lock })
     }
@@ -203,22 +202,6 @@ impl Server {
             );
         }
     }
-}
-
-/// Who asks EC2, where the settings want that.
-async fn ec2(settings: &Settings, given: Option<SharedCredentialsProvider>) -> Result<Option<Ec2>, StartError> {
-    let expected = &settings.expected;
-    let (Some(_), Some(region)) = (&expected.account, expected.regions.first()) else { return Ok(None) };
-    let credentials = match given {
-        Some(credentials) => credentials,
-        None => {
-            let options = SdkOptions { app: "safeguard", region: region.clone(), ..SdkOptions::default() };
-            let chain = sdk_config(&options).await?.credentials_provider();
-            chain
-                .ok_or_else(|| StartError::Expected(SettingsError::value("credentials", "there are none".to_owned())))?
-        }
-    };
-    Ec2::new(expected, credentials).map(Some).map_err(StartError::Expected)
 }
 
 async fn sweep(desk: Desk, shutdown: Shutdown) {

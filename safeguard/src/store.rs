@@ -21,7 +21,10 @@ pub use batch::{Batch, Enrolling, Heard};
 pub use load::{KeyRow, Loaded, NodeRow};
 
 /// The version of the tables. A file of a later one is refused.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
+const TABLES: &str = include_str!("store/schema.sql");
+/// What version 2 has more than version 1.
+const SECOND: &str = include_str!("store/ec2_place.sql");
 
 /// How long another process may hold the file before a write fails: an operator who looks at it with a tool.
 const BUSY: Duration = Duration::from_secs(5);
@@ -73,15 +76,17 @@ impl Store {
                        PRAGMA wal_autocheckpoint = 4000; PRAGMA journal_size_limit = 67108864;";
         db.execute_batch(pragmas).map_err(failed)?;
         let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-        match found {
-            0 => {
-                let tables = db.transaction().map_err(failed)?;
-                tables.execute_batch(include_str!("store/schema.sql")).map_err(failed)?;
-                tables.pragma_update(None, "user_version", VERSION).map_err(failed)?;
-                tables.commit().map_err(failed)?;
-            }
-            VERSION => {}
+        let lacking: &[&str] = match found {
+            0 => &[TABLES, SECOND],
+            1 => &[SECOND],
+            VERSION => &[],
             found => return Err(StoreError::Later { path: path.to_owned(), found }),
+        };
+        if !lacking.is_empty() {
+            let tables = db.transaction().map_err(failed)?;
+            lacking.iter().try_for_each(|sql| tables.execute_batch(sql)).map_err(failed)?;
+            tables.pragma_update(None, "user_version", VERSION).map_err(failed)?;
+            tables.commit().map_err(failed)?;
         }
         db.set_prepared_statement_cache_capacity(64);
         Ok(Self { db, path: path.to_owned() })
@@ -120,14 +125,34 @@ pub fn create(path: &Path) -> Result<Connection, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Store, create};
+    use rusqlite::Connection;
+
+    use super::{Store, TABLES, VERSION, create};
 
     #[test]
     fn a_store_of_a_later_program_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("s.db");
-        create(&path).unwrap().pragma_update(None, "user_version", 2).unwrap();
+        create(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
         let said = Store::open(&path).unwrap_err().to_string();
-        assert!(said.contains("version 2") && said.contains("s.db"), "{said}");
+        assert!(said.contains("version 3") && said.contains("s.db"), "{said}");
+    }
+
+    #[test]
+    fn a_store_of_the_version_before_gets_what_it_lacks_and_keeps_what_it_has() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("s.db");
+        let first = Connection::open(&path).unwrap();
+        first.execute_batch(TABLES).unwrap();
+        first
+            .execute_batch("INSERT INTO event (at_ms, kind, detail) VALUES (1, 'x', '{}'); PRAGMA user_version = 1")
+            .unwrap();
+        drop(first);
+        for _ in 0..2 {
+            let db = create(&path).unwrap();
+            let count =
+                |table: &str| db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
+            assert_eq!((count("event").unwrap(), count("ec2_place").unwrap()), (1, 0));
+        }
     }
 }

@@ -27,7 +27,7 @@ pub use environment::Environment;
 pub use http::{HttpError, HttpOptions, Proxies, http_client};
 pub use identity::{Identity, IdentityError, Wanted, identity};
 pub use identity_proof::{IdentityTexts, identity_proof};
-pub use sdk::{SdkError, SdkOptions, sdk_config};
+pub use sdk::{AssumedRole, SdkError, SdkOptions, assume_role, sdk_config};
 pub use tokenless::{TokenlessError, status_without_token};
 
 pub use aws_config::{Region, SdkConfig};

@@ -3,6 +3,7 @@
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::imds;
 use aws_config::provider_config::ProviderConfig;
+use aws_config::sts::AssumeRoleProvider;
 use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
@@ -54,6 +55,32 @@ pub async fn sdk_config(options: &SdkOptions) -> Result<SdkConfig, SdkError> {
         loader = loader.app_name(name);
     }
     Ok(loader.load().await)
+}
+
+/// A role that is taken with other credentials.
+#[derive(Debug, Clone, Copy)]
+pub struct AssumedRole<'a> {
+    /// Its ARN.
+    pub arn: &'a str,
+    /// How the session is called, in CloudTrail too.
+    pub session: &'static str,
+    /// What its trust policy asks for (`sts:ExternalId`).
+    pub external_id: Option<&'a str>,
+    /// Another URL for STS.
+    pub endpoint: Option<&'a str>,
+}
+
+/// Credentials of a role, taken with those of `base` in its region. Each question is a call of STS: nothing is kept.
+pub async fn assume_role(base: &SdkConfig, role: AssumedRole<'_>) -> SharedCredentialsProvider {
+    let mut base = base.to_builder();
+    if let Some(endpoint) = role.endpoint {
+        base = base.endpoint_url(endpoint);
+    }
+    let mut provider = AssumeRoleProvider::builder(role.arn).session_name(role.session).configure(&base.build());
+    if let Some(external_id) = role.external_id {
+        provider = provider.external_id(external_id);
+    }
+    SharedCredentialsProvider::new(provider.build().await)
 }
 
 pub(crate) fn imds_client(endpoint: Option<&str>, provider: &ProviderConfig) -> Result<imds::Client, IdentityError> {

@@ -1,21 +1,34 @@
 //! Asks EC2 again and again, and hands on what it says.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use safeguard_daemon::clock;
 use safeguard_daemon::shutdown::Shutdown;
 
-use super::{Ec2, Instance, Settings};
+use super::{Asked, Ec2, Instance};
 use crate::registrar::Desk;
 use crate::verify::Tenant;
 
-/// What EC2 said of one account and region.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Listing {
+/// Places that are asked at the same time: one that does not answer holds up few others.
+const AT_ONCE: usize = 8;
+
+/// Of what EC2 gives one list.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
     /// The account.
     pub account: String,
     /// The region.
     pub region: String,
+}
+
+/// What EC2 said of one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// Of where.
+    pub place: Place,
     /// The list.
     pub outcome: Outcome,
 }
@@ -35,20 +48,39 @@ pub enum Outcome {
 }
 
 /// Asks until the end: at once, and then at each interval.
-pub(crate) async fn watch(ec2: Ec2, settings: Settings, tenants: Vec<Tenant>, desk: Desk, shutdown: Shutdown) {
-    let Some(account) = settings.account.clone() else { return };
+pub(crate) async fn watch(
+    ec2: Ec2,
+    asked: Vec<Asked>,
+    every: Duration,
+    tenants: Vec<Tenant>,
+    desk: Desk,
+    shutdown: Shutdown,
+) {
+    let places = asked.iter().flat_map(|asked| {
+        let place = |region: &String| Place { account: asked.account.account.clone(), region: region.clone() };
+        asked.account.regions.iter().map(move |region| (place(region), &asked.credentials))
+    });
+    let places: Vec<_> = places.collect();
+    desk.expect_from(places.iter().map(|(place, _)| place.clone()).collect()).await;
+    if places.is_empty() {
+        return;
+    }
+    let round = async || {
+        let each = stream::iter(&places).for_each_concurrent(AT_ONCE, async |(place, credentials)| {
+            let outcome = match ec2.instances(credentials, &place.region, clock::now()).await {
+                Ok(instances) => outcome(instances, &place.account, &tenants),
+                Err(error) => Outcome::Silent(error.to_string()),
+            };
+            desk.expect(Listing { place: place.clone(), outcome }).await;
+        });
+        each.await;
+    };
     let ask = async {
-        let mut ticks = tokio::time::interval(settings.interval.0);
+        let mut ticks = tokio::time::interval(every);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            for region in &settings.regions {
-                let outcome = match ec2.instances(region, clock::now()).await {
-                    Ok(instances) => outcome(instances, &account, &tenants),
-                    Err(error) => Outcome::Silent(error.to_string()),
-                };
-                desk.expect(Listing { account: account.clone(), region: region.clone(), outcome }).await;
-            }
+            round().await;
         }
     };
     tokio::select! {
@@ -61,7 +93,7 @@ fn outcome(mut instances: Vec<Instance>, account: &str, tenants: &[Tenant]) -> O
     let other = instances.iter().find(|instance| instance.account != account).map(|instance| instance.account.clone());
     instances.retain(|instance| instance.account == account);
     if let Some(other) = other.filter(|_| instances.is_empty()) {
-        return Outcome::Silent(format!("the credentials are of account {other}, and `expected.account` is {account}"));
+        return Outcome::Silent(format!("the credentials are of account {other}, and not of {account}"));
     }
     let ids = instances.iter().map(|instance| instance.instance_id.clone()).collect();
     Outcome::Instances { belonging: belonging(instances, tenants), ids }

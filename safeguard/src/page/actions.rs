@@ -3,13 +3,13 @@
 use maud::{Markup, html};
 
 use crate::dry_run::{self, BRAKE_PERMILLE, PER_HOUR, Verdict};
-use crate::store::read::{Exclusion, Fleet, Node};
+use crate::store::read::{Exclusion, Fleet, Node, Place};
 
 use super::layout::{counted, simulated, state};
 use super::words;
 
 /// The dry run.
-pub(crate) fn page(fleet: &Fleet, exclusions: &[Exclusion], now_ms: i64) -> Markup {
+pub(crate) fn page(fleet: &Fleet, places: &[Place], exclusions: &[Exclusion], now_ms: i64) -> Markup {
     let today: String = words::at_text(now_ms).chars().take(10).collect();
     let judged = dry_run::judge(fleet, exclusions, now_ms, &today);
     let would = judged.iter().filter(|verdict| verdict.would()).count();
@@ -37,6 +37,10 @@ pub(crate) fn page(fleet: &Fleet, exclusions: &[Exclusion], now_ms: i64) -> Mark
             @let shown = u32::try_from(fleet.doubtful.len()).unwrap_or(u32::MAX);
             @if fleet.all > shown { p.dim { "And " (words::number(u64::from(fleet.all - shown))) " more." } }
         }
+        section #ec2 data-part="" aria-labelledby="ec2-h" {
+            h2 #ec2-h { "What EC2 says" }
+            (told(places, now_ms))
+        }
         section #exclusions data-part="" aria-labelledby="exclusions-h" {
             h2 #exclusions-h { "Left alone" }
             (excluded(exclusions, &today))
@@ -51,6 +55,27 @@ fn line(node: &Node, verdict: &Verdict, now_ms: i64) -> Markup {
         td { @if verdict.would() { b.bad { "yes" } } @else { "no" } }
         td { ul.plain-list { @for why in &verdict.unless { li { (why) } } } @if verdict.would() { (verdict.because.join("; ")) } }
     } }
+}
+
+/// Of where EC2 is asked, and how that goes.
+fn told(places: &[Place], now_ms: i64) -> Markup {
+    html! {
+        @if places.is_empty() {
+            p.dim { "It is not asked which instances there should be: " code { "[[expected.accounts]]" } " says where. Until then nobody misses a node that never spoke." }
+        } @else { div.scroll tabindex="0" role="region" aria-label="What EC2 says" { table {
+            thead { tr { th scope="col" { "Account" } th scope="col" { "Region" } th scope="col" { "Instances of clusters" } th scope="col" { "Told" } th scope="col" { "Now" } } }
+            tbody { @for place in places { tr {
+                th scope="row" { (place.account) }
+                td { (place.region) }
+                td { @if place.listed_ms.is_some() { (words::number(u64::from(place.instances))) } @else { "-" } }
+                td { @match place.listed_ms { Some(at_ms) => (words::ago(now_ms, at_ms)), None => "never" } }
+                td { @match (place.silent_since_ms, place.reason.as_deref()) {
+                    (Some(since_ms), why) => { b.bad { "silent" } " " (words::for_time(now_ms, since_ms)) @if let Some(why) = why { div.small { (why) } } }
+                    (None, _) => { @if place.listed_ms.is_some() { span.good { "it answers" } } @else { span.dim { "not asked yet" } } }
+                } }
+            } } }
+        } } }
+    }
 }
 
 fn excluded(exclusions: &[Exclusion], today: &str) -> Markup {

@@ -3,10 +3,13 @@
 use maud::{Markup, html};
 use safeguard_protocol::State;
 
-use crate::store::read::{Control, Filter, Node, Overview, Roll};
+use crate::store::read::{Control, Filter, Node, Overview, Place, Roll};
 
 use super::layout::{address, bar, counted, scope, simulated, state};
 use super::{chart, words};
+
+/// Places where EC2 is silent that are named.
+const SILENT: usize = 5;
 
 /// The first page.
 pub(crate) fn page(overview: &Overview, filter: &Filter, now_ms: i64) -> Markup {
@@ -29,6 +32,7 @@ pub(crate) fn page(overview: &Overview, filter: &Filter, now_ms: i64) -> Markup 
         }
         section #attention data-part="" aria-labelledby="attention-h" {
             h2 #attention-h { "Late, missing or doubtful" }
+            (silent(&overview.ec2, now_ms))
             (attention(overview, filter, now_ms))
         }
         section #controls data-part="" aria-labelledby="controls-h" {
@@ -91,6 +95,21 @@ fn states(overview: &Overview, filter: &Filter) -> Markup {
         p.dim { (counted(overview.total.nodes, &address("/nodes", filter, &[]), "node")) " in all, without retired ones"
             @if overview.total.left_alone > 0 { ", " (left_alone(&overview.total)) }
             @if overview.simulated > 0 { "; " (words::number(u64::from(overview.simulated))) " are simulated" } "." }
+    }
+}
+
+/// Where nobody says which nodes there should be.
+fn silent(places: &[Place], now_ms: i64) -> Markup {
+    let silent = || places.iter().filter_map(|place| Some((place, place.silent_since_ms?)));
+    html! {
+        @if silent().next().is_some() { ul.plain.silent {
+            @for (place, since_ms) in silent().take(SILENT) { li {
+                b.bad { "EC2 is silent" } " on " (place.region) " of account " (place.account) " " (words::for_time(now_ms, since_ms))
+                ": what never spoke, and what is gone, is not seen there. " a href="/actions#ec2" { "Why" }
+            } }
+            @let more = silent().count().saturating_sub(SILENT);
+            @if more > 0 { li { a href="/actions#ec2" { "And " (more) " more" } } }
+        } }
     }
 }
 

@@ -6,7 +6,7 @@ use safeguard_protocol::{Posture, State};
 use serde_json::json;
 
 use super::Registrar;
-use crate::expected::{Instance, InstanceState, Listing, Outcome};
+use crate::expected::{Instance, InstanceState, Listing, Outcome, Place};
 use crate::fleet::Node;
 use crate::states;
 use crate::store::Batch;
@@ -18,22 +18,23 @@ const EXCHANGED_MS: i64 = 60_000;
 
 impl Registrar {
     pub(super) fn expect(&mut self, batch: &Batch<'_>, listing: &Listing, now_ms: i64) -> rusqlite::Result<()> {
-        let Listing { account, region, outcome } = listing;
-        let place = (account.clone(), region.clone());
-        let instances = match outcome {
+        let Listing { place, outcome } = listing;
+        let Place { account, region } = place;
+        let (belonging, ids) = match outcome {
             Outcome::Silent(reason) => {
-                if self.unlisted.insert(place) {
+                if batch.told(place, Err(reason), now_ms)? {
                     tracing::warn!(account, region, reason, "EC2 does not say which instances there are.");
-                    let message = format!("EC2 in {region} does not tell which instances there are: {reason}");
+                    let message = format!(
+                        "EC2 in {region} of account {account} does not tell which instances there are: {reason}"
+                    );
                     batch.event(None, "ec2-silent", &json!({ "message": message }), now_ms)?;
                 }
                 return Ok(());
             }
             Outcome::Instances { belonging, ids } => (belonging, ids),
         };
-        let (belonging, ids) = instances;
-        if self.unlisted.remove(&place) {
-            let message = format!("EC2 in {region} tells again which instances there are");
+        if batch.told(place, Ok(ids.len()), now_ms)? {
+            let message = format!("EC2 in {region} of account {account} tells again which instances there are");
             batch.event(None, "ec2-answers", &json!({ "message": message }), now_ms)?;
         }
         let mut listed = HashSet::new();

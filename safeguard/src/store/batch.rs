@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension as _, Transaction, params};
 use safeguard_protocol::{Digest, Posture, Statement};
 
 use super::{report, tidy};
-use crate::expected::Instance;
+use crate::expected::{Instance, Place};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -145,6 +145,55 @@ impl<'a> Batch<'a> {
         let (group, image) = (&instance.node_group, &instance.image_id);
         let values = params![tenant, account, region, id, cluster, group, image, first_seen_ms, now_ms];
         put.query_row(values, |row| row.get(0))
+    }
+
+    /// Of where EC2 is asked from now on; what is known of other places is forgotten.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn places(&self, places: &[Place]) -> rusqlite::Result<()> {
+        let known: Vec<Place> = {
+            let mut all = self.0.prepare("SELECT account, region FROM ec2_place")?;
+            let place = |row: &rusqlite::Row<'_>| Ok(Place { account: row.get(0)?, region: row.get(1)? });
+            all.query_map([], place)?.collect::<Result<_, _>>()?
+        };
+        for Place { account, region } in known.iter().filter(|known| !places.contains(known)) {
+            self.0.execute("DELETE FROM ec2_place WHERE account = ?1 AND region = ?2", [account, region])?;
+        }
+        let mut put =
+            self.0.prepare("INSERT INTO ec2_place (account, region) VALUES (?1, ?2) ON CONFLICT DO NOTHING")?;
+        places.iter().try_for_each(|Place { account, region }| put.execute([account, region]).map(drop))
+    }
+
+    /// EC2 told of a place, or did not and why. Whether that is news.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn told(&self, place: &Place, told: Result<usize, &str>, now_ms: i64) -> rusqlite::Result<bool> {
+        let Place { account, region } = place;
+        let silent: Option<i64> = self
+            .0
+            .prepare_cached("SELECT silent_since_ms FROM ec2_place WHERE account = ?1 AND region = ?2")?
+            .query_row([account, region], |row| row.get(0))
+            .optional()?
+            .flatten();
+        match told {
+            Ok(instances) => self
+                .0
+                .prepare_cached(
+                    "UPDATE ec2_place SET listed_ms = ?3, instances = ?4, silent_since_ms = NULL, reason = NULL
+                     WHERE account = ?1 AND region = ?2",
+                )?
+                .execute(params![account, region, now_ms, i64::try_from(instances).unwrap_or(i64::MAX)])?,
+            Err(reason) => self
+                .0
+                .prepare_cached(
+                    "UPDATE ec2_place SET silent_since_ms = coalesce(silent_since_ms, ?3), reason = ?4
+                     WHERE account = ?1 AND region = ?2",
+                )?
+                .execute(params![account, region, now_ms, reason])?,
+        };
+        Ok(silent.is_some() == told.is_ok())
     }
 
     /// What EC2 says that a node's instance is doing.

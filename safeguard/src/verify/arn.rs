@@ -15,6 +15,16 @@ pub(crate) fn is_image(text: &str) -> bool {
     is_resource(text, "ami-")
 }
 
+/// The account of a role: `arn:PARTITION:iam::ACCOUNT:role/PATH/NAME`.
+pub(crate) fn role_account(arn: &str) -> Option<&str> {
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return None };
+    // IAM API, CreateRole: a path and a name of `[\w+=,.@-]`.
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-/".contains(&b);
+    let name = resource.strip_prefix("role/").filter(|name| !name.is_empty() && name.bytes().all(allowed));
+    (partition.starts_with("aws") && is_account(account) && name.is_some()).then_some(account)
+}
+
 fn is_resource(text: &str, prefix: &str) -> bool {
     let hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     text.strip_prefix(prefix).is_some_and(|id| matches!(id.len(), 8 | 17) && id.bytes().all(hex))
@@ -73,6 +83,24 @@ mod tests {
             "arn:aws:sts::123456789012:assumed-role/node/i-0123456789abcdef0\n",
         ] {
             assert_eq!(Session::read(arn), None, "{arn}");
+        }
+    }
+
+    #[test]
+    fn a_role_is_of_an_account() {
+        for arn in ["arn:aws:iam::123456789012:role/node", "arn:aws-cn:iam::123456789012:role/a/b/node"] {
+            assert_eq!(role_account(arn), Some("123456789012"), "{arn}");
+        }
+        for arn in [
+            "",
+            "node",
+            "arn:aws:iam::123456789012:role/",
+            "arn:aws:iam::123456789012:user/node",
+            "arn:aws:iam::12345678901:role/node",
+            "arn:aws:sts::123456789012:assumed-role/node/x",
+            "arn:aws:iam::123456789012:role/no de",
+        ] {
+            assert_eq!(role_account(arn), None, "{arn}");
         }
     }
 

@@ -8,6 +8,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
+use safeguard::expected::Account;
 use safeguard::server::{Outside, Server};
 use safeguard::verify::Tenant;
 use safeguard::vouching::Vouching;
@@ -75,8 +76,9 @@ impl Rig {
         settings.page.open = true;
         settings.verify.tenants =
             vec![Tenant { name: "acme".to_owned(), accounts: vec![ACCOUNT.to_owned()], ..Tenant::default() }];
-        settings.expected.account = Some(ACCOUNT.to_owned());
-        settings.expected.regions = vec!["eu-central-1".to_owned()];
+        let account =
+            Account { account: ACCOUNT.to_owned(), regions: vec!["eu-central-1".to_owned()], ..Account::default() };
+        settings.expected.accounts = vec![account];
         settings.expected.interval = Duration::from_secs(5).into();
         settings.expected.endpoint = Some(endpoint);
         let credentials = Some(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test")));
@@ -97,6 +99,18 @@ impl Rig {
     /// One whose instance is gone, which only who asks for such nodes sees.
     async fn retired(&self, n: u32) -> Value {
         self.node_of(n, "&state=retired", is("retired")).await
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let (status, body) = ask(http::Method::GET, &format!("{}{path}", self.safeguard.url()), "").await;
+        assert_eq!(status, StatusCode::OK);
+        String::from_utf8(body.to_vec()).unwrap()
+    }
+
+    /// The one place where EC2 is asked, as the API has it.
+    async fn place(&self) -> Value {
+        let overview: Value = serde_json::from_str(&self.page("/v1/overview").await).unwrap();
+        overview["ec2"][0].clone()
     }
 
     async fn node_of(&self, n: u32, state: &str, expected: impl Fn(&Value) -> bool) -> Value {
@@ -171,10 +185,20 @@ async fn while_ec2_is_silent_nothing_changes_and_two_lists_without_it_retire_a_n
     tokio::time::sleep(Duration::from_secs(11)).await;
     rig.node(1, is("never-enrolled")).await;
     assert_eq!(rig.safeguard.stored::<i64>("SELECT COUNT(*) FROM event WHERE kind = 'ec2-silent'"), 1, "told once");
+    // Whoever looks at the page is told that nobody says who should be there, and why.
+    let said = rig.page("/").await;
+    assert!(said.contains("EC2 is silent") && said.contains(ACCOUNT), "{said}");
+    let said = rig.page("/actions").await;
+    assert!(said.contains("503 Unavailable"), "{said}");
+    let place = rig.place().await;
+    assert!(place["silent_since_ms"].as_i64() > place["listed_ms"].as_i64(), "{place:#}");
+    assert_eq!((&place["account"], &place["instances"]), (&ACCOUNT.into(), &2.into()));
     rig.tell(Some(&[(2, "running", 1)]));
     rig.retired(1).await;
     rig.node(2, is("never-enrolled")).await;
     assert_eq!(rig.safeguard.stored::<i64>("SELECT COUNT(*) FROM event WHERE kind = 'ec2-answers'"), 1);
+    assert!(!rig.page("/").await.contains("EC2 is silent"));
+    assert_eq!((&rig.place().await["silent_since_ms"], &rig.place().await["reason"]), (&Value::Null, &Value::Null));
     // Nobody at all: that says nothing.
     rig.tell(Some(&[]));
     tokio::time::sleep(Duration::from_secs(16)).await;

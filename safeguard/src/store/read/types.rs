@@ -167,6 +167,26 @@ pub struct Overview {
     pub attention: Vec<Node>,
     /// How many such nodes there are.
     pub attention_all: u32,
+    /// Of where EC2 is asked which instances there are, whatever was asked for here; those where it does not tell come first.
+    /// At most 500.
+    pub ec2: Vec<Place>,
+}
+
+/// Of where EC2 is asked which instances there are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Place {
+    /// AWS account.
+    pub account: String,
+    /// AWS region.
+    pub region: String,
+    /// When it told last, in milliseconds since 1970; absent if it never did.
+    pub listed_ms: Option<i64>,
+    /// How many instances of clusters there were then.
+    pub instances: u32,
+    /// Since when it does not tell, in milliseconds since 1970. What never spoke, and what is gone, is not seen since then.
+    pub silent_since_ms: Option<i64>,
+    /// Why it does not.
+    pub reason: Option<String>,
 }
 
 /// A node in a list.

@@ -1,0 +1,27 @@
+//! Of where EC2 is asked.
+
+use rusqlite::Connection;
+
+use super::types::Place;
+
+/// Accounts and regions, those of which EC2 does not tell first. At most 500.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn places(db: &Connection) -> rusqlite::Result<Vec<Place>> {
+    let mut all = db.prepare_cached(
+        "SELECT account, region, listed_ms, instances, silent_since_ms, reason FROM ec2_place
+         ORDER BY CASE WHEN silent_since_ms IS NULL THEN 1 ELSE 0 END, account, region LIMIT 500",
+    )?;
+    let place = |row: &rusqlite::Row<'_>| {
+        Ok(Place {
+            account: row.get(0)?,
+            region: row.get(1)?,
+            listed_ms: row.get(2)?,
+            instances: row.get(3)?,
+            silent_since_ms: row.get(4)?,
+            reason: row.get(5)?,
+        })
+    };
+    all.query_map([], place)?.collect()
+}

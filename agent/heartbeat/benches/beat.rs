@@ -1,11 +1,13 @@
-//! What a beat costs the node: `cargo bench -p safeguard-heartbeat --bench beat [-- BEATS]`.
+//! What a beat costs the node: `cargo bench -p safeguard-heartbeat --bench beat [-- BEATS [NODES]]`.
 //!
-//! The safeguard runs in a process of its own. This one makes beats a third of a second apart, each with names of controls as after a
+//! The safeguard runs in a process of its own. In this one a node beats, or several, each with a thread and a third of a second between
+//! its beats, each of them with names of controls as after a
 //! bad day, keeps them on the disk, sends them over a connection on loopback and verifies the replies. What is
 //! told is the CPU that the kernel counted for the whole process, and the longest body. No TLS, and no log.
 //!
 //! A virtual machine that slept has to be woken by its host, and the kernel counts that for who is woken. What that costs here is
-//! told too; a beat wakes the process several times: when it is due, for the disk, and for the reply.
+//! told too; a beat wakes the process several times: when it is due, for the disk, and for the reply. With many nodes the machine
+//! does not sleep, as one that has other work.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "a program to measure with")]
 
@@ -35,10 +37,21 @@ impl ReportSource for Nobody {
     }
 }
 
-impl ProofSource for Nobody {
+/// An instance, by its number.
+struct Instance(u32);
+
+impl Instance {
+    fn id(&self) -> String {
+        format!("i-{:017x}", self.0)
+    }
+}
+
+impl ProofSource for Instance {
     fn proofs(&self, _: String) -> Future<'_, Result<Proofs, String>> {
-        let document = r#"{"accountId":"111122223333","region":"eu-central-1","instanceId":"i-0123456789abcdef0","imageId":"ami-1"}"#;
-        let identity = Some(IdentityProof { document: document.to_owned(), rsa2048: String::new() });
+        let id = self.id();
+        let document =
+            format!(r#"{{"accountId":"111122223333","region":"eu-central-1","instanceId":"{id}","imageId":"ami-1"}}"#);
+        let identity = Some(IdentityProof { document, rsa2048: String::new() });
         let sts = Some(StsProof { url: "https://x/".to_owned(), headers: Vec::new(), body: String::new() });
         Box::pin(async move { Ok(Proofs { identity, sts, service_account_token: None }) })
     }
@@ -49,8 +62,9 @@ async fn main() {
     if let Ok(dir) = std::env::var(ROLE) {
         return serve(dir).await;
     }
-    let words = std::env::args().skip(1).find(|word| !word.starts_with('-'));
-    let beats: u32 = words.map_or(100, |word| word.parse().unwrap());
+    let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
+    let mut number = |default: u32| words.next().map_or(default, |word| word.parse().unwrap());
+    let (beats, nodes) = (number(100), number(1));
     let wake = a_wake().await;
     let dir = tempfile::tempdir().unwrap();
     let server = dir.path().join("server");
@@ -59,33 +73,39 @@ async fn main() {
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let (address, key) = line.trim().split_once(' ').unwrap();
-    let settings = Settings {
+    let settings = |node: u32| Settings {
         url: format!("http://{address}"),
         server_keys: vec![key.parse().unwrap()],
         tenant: "acme".to_owned(),
         interval: Some(INTERVAL),
         ca_file: None,
-        state_dir: dir.path().join("state"),
+        state_dir: dir.path().join(format!("node-{node}")),
         spool_bytes: 1 << 24,
         spool_age: Duration::from_secs(86_400),
     };
-    let (_told, postures) = watch::channel(Some(Arc::new(posture())));
-    let clock = Clock { now_ms, uptime_ms: || 1_000 };
-    let running = Heartbeat::start(settings, clock, postures, Arc::new(Nobody), Arc::new(Nobody)).unwrap();
-    let acknowledged = || running.status().acknowledged.map_or(0, |acknowledged| acknowledged.sequence);
-    tokio::time::sleep(INTERVAL * 5).await;
+    let mut told = Vec::new();
+    let start = |node: u32| {
+        let (tell, postures) = watch::channel(Some(Arc::new(posture(&Instance(node)))));
+        told.push(tell);
+        let clock = Clock { now_ms, uptime_ms: || 1_000 };
+        Heartbeat::start(settings(node), clock, postures, Arc::new(Instance(node)), Arc::new(Nobody)).unwrap()
+    };
+    let running: Vec<Heartbeat> = (0..nodes).map(start).collect();
+    let of = |one: &Heartbeat| one.status().acknowledged.map_or(0, |acknowledged| acknowledged.sequence);
+    let acknowledged = || running.iter().map(of).sum::<u64>();
+    tokio::time::sleep(INTERVAL * 10).await;
     let (first, before) = (acknowledged(), cpu());
-    assert_ne!(first, 0, "no beat is acknowledged");
+    assert!(running.iter().all(|one| of(one) > 0), "no beat is acknowledged");
     // Nobody waits for each beat: that would be counted with it.
-    tokio::time::sleep(INTERVAL * beats).await;
+    tokio::time::sleep(INTERVAL * beats / nodes).await;
     let (sent, used) = (acknowledged() - first, cpu());
-    let body = running.preview().await.unwrap();
-    running.stop();
+    let body = running[0].preview().await.unwrap();
+    running.iter().for_each(Heartbeat::stop);
     child.kill().unwrap();
     child.wait().unwrap();
     let each = |used: Duration| used.as_secs_f64() * 1e6 / f64::from(u32::try_from(sent).unwrap());
     let (user, system) = (each(used.0 - before.0), each(used.1 - before.1));
-    println!("beats                    {sent}, each acknowledged");
+    println!("beats                    {sent}, each acknowledged, of {nodes} at once");
     println!("agent CPU per beat       {:.0} us: {user:.0} of its own, {system:.0} in the kernel", user + system);
     println!("to be woken, once        {wake:.0} us");
     println!(
@@ -125,7 +145,7 @@ async fn serve(dir: String) {
     std::future::pending::<()>().await;
 }
 
-fn posture() -> Posture {
+fn posture(instance: &Instance) -> Posture {
     let name = |s: &str| s.to_owned();
     let digest = Digest::of(b"x");
     let control = |n: u32| format!("eks-node-hardening/KUB-{n:02}");
@@ -133,7 +153,7 @@ fn posture() -> Posture {
         node: Node {
             account: name("111122223333"),
             region: name("eu-central-1"),
-            instance_id: name("i-0123456789abcdef0"),
+            instance_id: instance.id(),
             image_id: name("ami-1"),
             cluster: name("claims-prod"),
             node_group: Some(name("general")),

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use safeguard_protocol::{
-    Acknowledgement, Beat, Enrolled, KeyError, Received, SealError, SigningKey, Spool as SpoolSaid, Statement,
+    Acknowledgement, Beat, Enrolled, KeyError, Posture as Verdict, Received, SealError, SigningKey, Spool as SpoolSaid,
+    Statement,
 };
 
 use crate::compose::{self, Moment};
-use crate::disk::DiskError;
+use crate::disk::{self, DiskError};
 use crate::posture::{Node, Posture};
 use crate::spool::{Spool, Stored, Unreadable};
 use crate::state::{Home, State};
@@ -70,22 +71,30 @@ impl Chain {
         let home = Home::open(dir)?;
         let mut chain = Self { home, tenant: tenant.to_owned(), keyed: None, enrol_again: false };
         let Some((key, state)) = chain.home.load()? else { return Ok(chain) };
-        let (spool, damaged) = Spool::open(chain.home.spool(), key.public())?;
+        let (spool, damaged) = Spool::open(chain.home.spool(), key.public(), state.sequence)?;
         let mut keyed = Keyed { key, state, spool };
         if let Some((sequence, waiting)) = keyed.spool.newest()
             && sequence > keyed.state.sequence
         {
             (keyed.state.sequence, keyed.state.previous) = (sequence, Some(waiting.digest));
         }
-        for sequence in damaged {
+        for (sequence, _) in &damaged {
             tracing::warn!(sequence, "A beat that waited to be sent is damaged. It is declared as dropped.");
             // Its number was used, and what it said is not known: the next statement cannot name it.
-            if sequence > keyed.state.sequence {
-                (keyed.state.sequence, keyed.state.previous) = (sequence, None);
+            if *sequence > keyed.state.sequence {
+                (keyed.state.sequence, keyed.state.previous) = (*sequence, None);
             }
-            keyed.state.drop_number(sequence);
+            keyed.state.drop_number(*sequence);
+        }
+        let forget = || {
             chain.home.save(&keyed.state)?;
-            keyed.spool.remove(sequence)?;
+            damaged.iter().try_for_each(|(_, path)| disk::remove(path))
+        };
+        if !damaged.is_empty()
+            && let Err(error) = forget()
+        {
+            // A disk that is full is no reason for a node to be silent. They are found again after the next start.
+            tracing::warn!(%error, "What is damaged of the heartbeat cannot be put in order.");
         }
         chain.keyed = Some(keyed);
         Ok(chain)
@@ -104,14 +113,13 @@ impl Chain {
     pub(crate) fn new_key(&mut self, node: &Node) -> Result<(), ChainError> {
         let (key, pkcs8) = SigningKey::generate()?;
         let state = State::new(key.public().id(), &self.tenant, &node.instance_id);
-        if let Some(mut old) = self.keyed.take() {
+        if let Some(old) = self.keyed.take() {
             let beats = old.spool.len();
             tracing::info!(beats, key_id = %state.key_id, "The node has a new key. Beats of the old one are dropped.");
-            old.spool.clear()?;
         }
         self.home.put_key(&pkcs8)?;
         self.home.save(&state)?;
-        let (spool, _) = Spool::open(self.home.spool(), key.public())?;
+        let spool = Spool::empty(self.home.spool(), key.public())?;
         self.keyed = Some(Keyed { key, state, spool });
         Ok(())
     }
@@ -151,6 +159,10 @@ impl Chain {
                 "The safeguard knows of beats that this state directory does not: it was restored from an older copy."
             );
             (state.sequence, state.previous) = (enrolled.sequence, None);
+            // Numbers of beats that wait may be used, with other content.
+            keyed.spool.numbers().for_each(|sequence| state.drop_number(sequence));
+            self.home.save(state)?;
+            return Ok(keyed.spool.clear()?);
         }
         Ok(self.home.save(state)?)
     }
@@ -216,6 +228,20 @@ impl Chain {
         Ok(keyed.spool.remove(sequence)?)
     }
 
+    /// Beats that call the node otherwise will not be sent any more. The next statement declares them.
+    pub(crate) fn drop_named_otherwise(&mut self, node: &Node) -> Result<(), ChainError> {
+        let Some(keyed) = &mut self.keyed else { return Ok(()) };
+        let holds = |sequence: &u64| keyed.spool.get(*sequence).is_ok_and(|beat| node.is_named_by(&beat.statement));
+        let gone: Vec<u64> = keyed.spool.numbers().filter(|sequence| !holds(sequence)).collect();
+        tracing::warn!(
+            beats = gone.len(),
+            "Beats that wait call the node what it is called no more. They are dropped."
+        );
+        gone.iter().for_each(|sequence| keyed.state.drop_number(*sequence));
+        self.home.save(&keyed.state)?;
+        Ok(gone.iter().try_for_each(|sequence| keyed.spool.remove(*sequence))?)
+    }
+
     /// The safeguard has a beat. What it told that a restart must know is on the disk when this returns.
     pub(crate) fn acknowledged(
         &mut self,
@@ -226,7 +252,9 @@ impl Chain {
         let Some(keyed) = &mut self.keyed else { return Ok(()) };
         let (state, sequence) = (&mut keyed.state, sent.beat.sequence);
         let stays = keyed.spool.acknowledged(sequence);
-        let news = state.posture.as_ref() != Some(&acknowledgement.posture)
+        // Reasons may tell of times, and be others each time.
+        let now = |posture: &Verdict| (posture.state, posture.since_ms);
+        let news = state.posture.as_ref().map(now) != Some(now(&acknowledgement.posture))
             || !sent.spool.dropped.is_empty()
             || (sequence == state.sequence && !stays);
         state.declared(&sent.spool.dropped);
@@ -238,7 +266,7 @@ impl Chain {
             state.acknowledged = Some(Acknowledged { sequence, made_at_ms, at_ms: now_ms });
         }
         if news {
-            self.settle()?;
+            self.home.save(state)?;
         }
         match &mut self.keyed {
             Some(keyed) if !stays => Ok(keyed.spool.remove(sequence)?),

@@ -3,7 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place of this room that touches its own state directory")]
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -38,15 +38,22 @@ pub(crate) fn put(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     write().map_err(wrong("write", path))
 }
 
-/// Writes over the beginning of a file, which only its owner may read and which is made if it is not there. A crash may leave a
-/// part of what is written, between parts of what was there: whoever reads it has to see that.
+/// Writes over the beginning of a file, which is made if it is not there, for its owner alone. A crash may leave a part of what is
+/// written, between parts of what was there: whoever reads it has to see that. A file that cannot be written for another reason
+/// than a lack of room is removed, so that the next one is another: its place on the disk may be broken.
 pub(crate) fn overwrite(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     let write = || -> io::Result<()> {
         let mut options = OpenOptions::new();
         match options.write(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path) {
             Ok(mut file) => {
-                file.write_all(bytes)?;
-                file.sync_data()
+                let written = file.write_all(bytes).and_then(|()| file.sync_data());
+                let room =
+                    |error: &io::Error| matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+                written.inspect_err(|error| {
+                    if !room(error) {
+                        drop(std::fs::remove_file(path))
+                    }
+                })
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // What is there of a file that did not fit helps nobody.
@@ -59,13 +66,18 @@ pub(crate) fn overwrite(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     write().map_err(wrong("write", path))
 }
 
-/// Gives a file another name.
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), DiskError> {
-    let rename = || -> io::Result<()> {
-        std::fs::rename(from, to)?;
-        sync_dir(to)
+/// Writes what a file holds over it, and its name too: what was only in memory is on the disk then.
+pub(crate) fn rewrite(path: &Path) -> Result<(), DiskError> {
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().read(true).write(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        file.rewind()?;
+        file.write_all(&bytes)?;
+        file.sync_all()?;
+        sync_dir(path)
     };
-    rename().map_err(wrong("write", to))
+    write().map_err(wrong("write", path))
 }
 
 /// Removes a file, if it is there. It may be back after a crash.
@@ -104,7 +116,8 @@ pub(crate) fn read(path: &Path, most: u64) -> Result<Option<Vec<u8>>, DiskError>
 /// The names in a directory that are text.
 pub(crate) fn names(path: &Path) -> Result<Vec<String>, DiskError> {
     let entries = std::fs::read_dir(path).map_err(wrong("list", path))?;
-    Ok(entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect())
+    let names = entries.map(|entry| Ok(entry?.file_name().into_string().ok()));
+    Ok(names.collect::<io::Result<Vec<_>>>().map_err(wrong("list", path))?.into_iter().flatten().collect())
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {

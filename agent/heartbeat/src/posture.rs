@@ -1,6 +1,8 @@
 //! How the node stands, as the others say: everything in a beat but its place among beats.
 
-use safeguard_protocol::{Assessment, Digest, Exceptions, Logs, Membership, Policy, Program, Proxy, Redirect};
+use safeguard_protocol::{
+    Assessment, Digest, Exceptions, Logs, Membership, Policy, Program, Proxy, Redirect, Statement,
+};
 
 /// Who speaks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +23,14 @@ pub struct Node {
     pub node_name: String,
     /// `/proc/sys/kernel/random/boot_id`.
     pub boot_id: String,
+}
+
+impl Node {
+    /// Whether a statement calls the node what it is called now, where the safeguard looks at that.
+    pub(crate) fn is_named_by(&self, said: &Statement) -> bool {
+        let now = [&self.account, &self.region, &self.instance_id, &self.cluster, &self.node_name];
+        now == [&said.account, &said.region, &said.instance_id, &said.cluster, &said.node_name]
+    }
 }
 
 /// How the node stands.

@@ -63,6 +63,14 @@ pub(crate) struct Run {
     trouble: Option<Trouble>,
 }
 
+/// A beat that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    sequence: u64,
+    /// It calls the node what it is called now.
+    names_hold: bool,
+}
+
 /// Why a try failed.
 enum Failed {
     /// By the safeguard, or because nobody answered.
@@ -170,15 +178,18 @@ impl Run {
 
     /// One request: an enrolment if one is needed, or else a beat.
     async fn attempt(&mut self, posture: &Arc<Posture>) {
-        let (result, sequence) = match self.chain.standing(&posture.node) {
+        let (result, sent) = match self.chain.standing(&posture.node) {
             // The next beat makes the key.
             Standing::NeedsKey => return self.schedule.hurry(Instant::now()),
             Standing::NeedsEnrolment => (self.enrol(posture).await, None),
             Standing::Enrolled => match self.chain.pending() {
                 Ok(None) => return,
                 Ok(Some(beat)) => {
-                    let sequence = beat.statement.beat.sequence;
-                    (self.send(beat).await, Some(sequence))
+                    let sent = Sent {
+                        sequence: beat.statement.beat.sequence,
+                        names_hold: posture.node.is_named_by(&beat.statement),
+                    };
+                    (self.send(beat).await, Some(sent))
                 }
                 Err(error) => (Err(error.into()), None),
             },
@@ -191,7 +202,7 @@ impl Run {
                 }
                 self.schedule.succeeded(Instant::now());
             }
-            Err(failed) => self.failed(failed, sequence),
+            Err(failed) => self.failed(failed, sent),
         }
     }
 
@@ -224,6 +235,10 @@ impl Run {
         let now_ms = (self.outside.clock.now_ms)();
         self.hear(enrolled.nonce.clone(), enrolled.server_time_ms, enrolled.interval_s);
         self.chain.enrolled(node, &enrolled, now_ms)?;
+        if self.chain.waiting().0 == 0 {
+            // What waited was made in ignorance of what was sent before. The node has still to say that it is there.
+            self.schedule.hurry(Instant::now());
+        }
         tracing::info!(
             assurance = enrolled.assurance.as_str(),
             key_id = %enrolled.key_id,
@@ -274,11 +289,11 @@ impl Run {
         }
     }
 
-    fn failed(&mut self, failed: Failed, sequence: Option<u64>) {
+    fn failed(&mut self, failed: Failed, sent: Option<Sent>) {
         let now_ms = (self.outside.clock.now_ms)();
         let (code, message, remedy, asked) = match failed {
             Failed::Exchange(Failure::Refused(refusal)) => {
-                let asked = self.obey(&refusal, sequence);
+                let asked = self.obey(&refusal, sent);
                 (Some(refusal.code), refusal.message, remedy_of(refusal.code), asked)
             }
             Failed::Exchange(Failure::NoReply(why)) => {
@@ -307,10 +322,18 @@ impl Run {
     }
 
     /// Does what the protocol says about a refusal. Gives how long to wait at least.
-    fn obey(&mut self, refusal: &Refusal, sequence: Option<u64>) -> Duration {
+    fn obey(&mut self, refusal: &Refusal, sent: Option<Sent>) -> Duration {
         let asked = Duration::from_secs(u64::from(refusal.retry_after_s.unwrap_or(0)));
-        let done = match (refusal.code.remedy(), sequence) {
+        let done = match (refusal.code.remedy(), sent) {
             (Remedy::Wait, _) => Ok(()),
+            // It was made when the node was called otherwise. To enrol again would not help it: it would be refused for ever.
+            (Remedy::Enrol, Some(Sent { names_hold: false, .. })) if refusal.code == Code::Identity => {
+                let now = self.outside.postures.borrow().clone();
+                match now {
+                    Some(posture) => self.chain.drop_named_otherwise(&posture.node),
+                    None => Ok(()),
+                }
+            }
             (Remedy::Enrol, _) => {
                 self.chain.enrol_again();
                 Ok(())
@@ -319,7 +342,7 @@ impl Run {
                 Some(posture) => self.chain.new_key(&posture.node).map(|()| self.schedule.hurry(Instant::now())),
                 None => Ok(()),
             },
-            (Remedy::Drop, Some(sequence)) => self.chain.drop_beat(sequence),
+            (Remedy::Drop, Some(sent)) => self.chain.drop_beat(sent.sequence),
             (Remedy::Drop, None) => Ok(()),
             (Remedy::Operator, _) => return asked.max(OPERATOR),
         };

@@ -1,8 +1,8 @@
 //! Beats that no reply has acknowledged, one file each. One that is damaged is dropped, and declared as dropped.
 //!
-//! The last beat is in a slot, and stays there when it was acknowledged, until there is another: it is what the chain goes on from
-//! after a crash, and so no acknowledgement has to wait for the disk. After a crash it is sent once more, and the safeguard knows
-//! it. If there is another while it still waits, it moves to a file that its number names.
+//! A beat goes into a slot if the one before it does not wait there any more, and else into a file that its number names. What is in
+//! the slot stays when it was acknowledged, until there is another: it is what the chain goes on from after a crash, and so no
+//! acknowledgement has to wait for the disk. After a crash it is sent once more, and the safeguard knows it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use std::time::Duration;
 use safeguard_protocol::{Digest, Envelope, EnvelopeError, Kind, PublicKey, Statement, limits};
 
 use crate::disk::{self, DiskError};
-use record::DIGITS;
-use slots::Slots;
+use record::{DIGITS, Record};
+use slots::{Found, Slots};
 
 mod record;
 mod slots;
@@ -45,39 +45,65 @@ pub(crate) struct Spool {
     /// The last one that was made: it is the next to be sent.
     last: Option<(u64, Stored)>,
     slots: Slots,
-    /// The last one, while it is in a slot, acknowledged or not.
+    /// The one that was put into a slot last, acknowledged or not, while it is there.
     in_slot: Option<u64>,
 }
 
 impl Spool {
-    /// Opens the directory. Gives the numbers of beats too that cannot be sent any more because they are damaged. Those of
-    /// another key are removed: nobody would take them.
-    pub(crate) fn open(dir: PathBuf, key: PublicKey) -> Result<(Self, Vec<u64>), DiskError> {
+    /// Opens the directory. Gives beats too that cannot be sent any more because they are damaged: their numbers, and files, which
+    /// are to be removed once the numbers are kept elsewhere. Those of another key are removed: nobody would take them. `used` is
+    /// the highest number that is known from elsewhere.
+    pub(crate) fn open(dir: PathBuf, key: PublicKey, used: u64) -> Result<(Self, Vec<(u64, PathBuf)>), DiskError> {
         disk::make_dir(&dir)?;
-        let (slots, in_slot) = Slots::open(&dir);
+        let (slots, Found { last: in_slot, unknown }) = Slots::open(&dir);
         let mut spool = Self { dir, key, waiting: BTreeMap::new(), bytes: 0, last: None, slots, in_slot };
-        let mut damaged = Vec::new();
+        let (mut damaged, mut highest) = (Vec::new(), used);
         let named = |name: String| name.strip_suffix(SUFFIX)?.parse().ok();
         for sequence in disk::names(&spool.dir)?.into_iter().filter_map(named).chain(in_slot) {
+            highest = highest.max(sequence);
             match spool.read(sequence) {
                 Ok(stored) => spool.note(sequence, &stored),
                 Err(Unreadable::OtherKey) => spool.remove(sequence)?,
-                Err(Unreadable::Damaged) => damaged.push(sequence),
+                Err(Unreadable::Damaged) => damaged.push((sequence, spool.path(sequence))),
             }
+        }
+        // It may have been the last one, and sent.
+        damaged.extend(unknown.into_iter().map(|path| (highest.saturating_add(1), path)));
+        if let Some((newest, _)) = spool.newest() {
+            // Who wrote it may have ended before it was on the disk, and what was read is then only in memory.
+            disk::rewrite(&spool.path(newest))?;
         }
         Ok((spool, damaged))
     }
 
+    /// An empty one: removes what is there, and does not ask what it is.
+    pub(crate) fn empty(dir: PathBuf, key: PublicKey) -> Result<Self, DiskError> {
+        disk::make_dir(&dir)?;
+        for name in
+            disk::names(&dir)?.iter().filter(|name| name.ends_with(SUFFIX) || slots::NAMES.contains(&name.as_str()))
+        {
+            disk::remove(&dir.join(name))?;
+        }
+        let (slots, _) = Slots::open(&dir);
+        Ok(Self { dir, key, waiting: BTreeMap::new(), bytes: 0, last: None, slots, in_slot: None })
+    }
+
     /// Keeps a beat, the last so far: on the disk when this returns.
     pub(crate) fn put(&mut self, sequence: u64, stored: Stored) -> Result<(), DiskError> {
-        if let Some(before) = self.in_slot.filter(|before| self.waiting.contains_key(before)) {
-            disk::rename(self.slots.last(), &self.named(before))?;
-            self.in_slot = None;
+        let file = record::write(sequence, &stored.envelope);
+        if self.waits_in_slot() {
+            disk::overwrite(&self.named(sequence), &file)?;
+        } else {
+            self.slots.put(&file)?;
+            self.in_slot = Some(sequence);
         }
-        self.slots.put(&record::write(sequence, &stored.envelope))?;
         self.note(sequence, &stored);
-        (self.in_slot, self.last) = (Some(sequence), Some((sequence, stored)));
+        self.last = Some((sequence, stored));
         Ok(())
+    }
+
+    fn waits_in_slot(&self) -> bool {
+        self.in_slot.is_some_and(|sequence| self.waiting.contains_key(&sequence))
     }
 
     /// A beat is acknowledged: it waits no longer. Whether its file stays; if not, it is to be removed once the number is kept
@@ -89,7 +115,7 @@ impl Spool {
 
     /// Removes what stayed. What the chain goes on from has to be kept elsewhere before.
     pub(crate) fn forget_acknowledged(&mut self) -> Result<(), DiskError> {
-        if self.in_slot.is_some_and(|sequence| self.waiting.contains_key(&sequence)) {
+        if self.waits_in_slot() {
             return Ok(());
         }
         self.in_slot = None;
@@ -127,6 +153,11 @@ impl Spool {
         self.forget_acknowledged()
     }
 
+    /// The numbers of those that wait.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u64> {
+        self.waiting.keys().copied()
+    }
+
     /// The beat with the highest number.
     pub(crate) fn newest(&self) -> Option<(u64, Waiting)> {
         self.waiting.last_key_value().map(|(sequence, waiting)| (*sequence, *waiting))
@@ -158,10 +189,14 @@ impl Spool {
     }
 
     fn read(&self, sequence: u64) -> Result<Stored, Unreadable> {
-        let named = self.named(sequence);
-        let path = if self.in_slot == Some(sequence) { self.slots.last() } else { &named };
-        let file = record::of(path).ok_or(Unreadable::Damaged)?;
-        let envelope = record::read(&file).and_then(|record| record.envelope).ok_or(Unreadable::Damaged)?;
+        let file = record::bytes(&self.path(sequence)).map_err(|error| {
+            tracing::warn!(%error, "A beat that waits cannot be read.");
+            Unreadable::Damaged
+        })?;
+        let file = file.ok_or(Unreadable::Damaged)?;
+        let Some(Record { envelope: Some(envelope), .. }) = record::read(&file) else {
+            return Err(Unreadable::Damaged);
+        };
         let read = Envelope::read(envelope, limits::BEAT_BYTES).map_err(|_| Unreadable::Damaged)?;
         match read.open::<Statement>(Kind::Statement, &self.key) {
             Ok(opened) if opened.content.beat.sequence == sequence => {
@@ -170,6 +205,10 @@ impl Spool {
             Err(EnvelopeError::UnknownKey(_)) => Err(Unreadable::OtherKey),
             _ => Err(Unreadable::Damaged),
         }
+    }
+
+    fn path(&self, sequence: u64) -> PathBuf {
+        if self.in_slot == Some(sequence) { self.slots.last().to_owned() } else { self.named(sequence) }
     }
 
     fn named(&self, sequence: u64) -> PathBuf {

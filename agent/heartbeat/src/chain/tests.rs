@@ -61,17 +61,26 @@ fn a_number_is_used_once_whenever_the_process_ends() {
         chain = open(&dir);
         assert_eq!(chain.standing(&posture().node), Standing::Enrolled);
     }
-    // Three were never acknowledged. Nothing new was told with two that were: they are sent once more.
-    assert_eq!(chain.waiting().0, 3 + 2);
+    // Three were never acknowledged.
+    assert_eq!((chain.waiting().0, chain.state().unwrap().acknowledged.unwrap().sequence), (3, 6));
+    while let Some(beat) = chain.pending().unwrap() {
+        acknowledge(&mut chain, &beat, Received::Late);
+    }
+    chain.make(&posture(), at(7), MOST).unwrap();
     let last = chain.pending().unwrap().unwrap();
-    assert_eq!(last.statement.beat.sequence, 6);
-    acknowledge(&mut chain, &last, Received::Duplicate);
+    assert_eq!(last.statement.beat.previous, previous);
+    acknowledge(&mut chain, &last, Received::Live);
+    // Nothing new was told with it, and nothing written: it is sent once more.
+    let mut chain = open(&dir);
+    let again = chain.pending().unwrap().unwrap();
+    assert_eq!((again.digest, chain.waiting().0), (last.digest, 1));
+    acknowledge(&mut chain, &again, Received::Duplicate);
     chain.settle().unwrap();
     let mut chain = open(&dir);
-    assert_eq!((chain.waiting().0, chain.state().unwrap().acknowledged.unwrap().sequence), (4, 6));
-    chain.make(&posture(), at(7), MOST).unwrap();
+    assert_eq!((chain.waiting().0, chain.state().unwrap().acknowledged.unwrap().sequence), (0, 7));
+    chain.make(&posture(), at(8), MOST).unwrap();
     let next = chain.pending().unwrap().unwrap().statement.beat;
-    assert_eq!((next.sequence, next.previous), (7, Some(last.digest)));
+    assert_eq!((next.sequence, next.previous), (8, Some(last.digest)));
 }
 
 /// The file of the last beat is all that a crash needs to go on from; it has one of two, which are written over in turns.
@@ -170,17 +179,60 @@ fn a_beat_that_was_damaged_on_the_disk_is_dropped_and_declared() {
     for n in 1..=3 {
         chain.make(&posture(), at(n), MOST).unwrap();
     }
-    // The last one is in a slot.
+    // The first is in a slot, and the others wait beside it.
     std::fs::write(dir.path().join(format!("spool/{:020}.beat", 2)), b"").unwrap();
-    let [slot, _] = slots(&dir);
-    let text = std::fs::read_to_string(&slot).unwrap();
-    std::fs::write(&slot, text.replacen("payload", "payl0ad", 1)).unwrap();
+    damage(&dir.path().join(format!("spool/{:020}.beat", 3)));
     let mut chain = open(&dir);
     assert_eq!(chain.waiting().0, 1);
     chain.make(&posture(), at(4), MOST).unwrap();
     let next = chain.pending().unwrap().unwrap().statement;
     assert_eq!(next.beat.sequence, 4);
     assert_eq!(next.spool.dropped, [SequenceRange { first: 2, last: 3 }]);
+}
+
+/// What is in a slot and does not even tell its number may have been sent: the number after the highest that is known is not used.
+#[test]
+fn a_slot_that_cannot_be_read_costs_a_number() {
+    type Damage = fn(&std::path::Path);
+    let unreadable: Damage = |path| std::fs::write(path, b"no beat").unwrap();
+    let none: Damage = |path| {
+        std::fs::remove_file(path).unwrap();
+        std::fs::create_dir(path).unwrap();
+    };
+    for (damaged, sent_once_more) in [(damage as Damage, 0), (unreadable, 1), (none, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut chain = enrolled(&dir);
+        for n in 1..=3 {
+            chain.make(&posture(), at(n), MOST).unwrap();
+            let beat = chain.pending().unwrap().unwrap();
+            acknowledge(&mut chain, &beat, Received::Live);
+        }
+        drop(chain);
+        let [third, _] = slots(&dir);
+        damaged(&third);
+        let mut chain = open(&dir);
+        assert_eq!(chain.waiting().0, sent_once_more, "the second, where it is not known that it is older");
+        for n in 4..=6 {
+            // A directory in the place of a file is nothing that the agent made, and nothing that it removes.
+            if chain.make(&posture(), at(n), MOST).is_err() {
+                std::fs::remove_dir(&third).unwrap();
+                chain.make(&posture(), at(n), MOST).unwrap();
+            }
+            let beat = chain.pending().unwrap().unwrap();
+            assert_eq!(beat.statement.beat.sequence, u64::try_from(n).unwrap());
+            assert_eq!(beat.statement.beat.previous.is_none(), n == 4, "nobody knows what the third said");
+            if n == 4 {
+                assert_eq!(beat.statement.spool.dropped, [SequenceRange { first: 3, last: 3 }]);
+            }
+            acknowledge(&mut chain, &beat, Received::Live);
+        }
+    }
+}
+
+/// Changes a letter of a beat.
+fn damage(path: &std::path::Path) {
+    let text = std::fs::read_to_string(path).unwrap();
+    std::fs::write(path, text.replacen("payload", "payl0ad", 1)).unwrap();
 }
 
 /// The power fails while a beat is written over another: of its sectors, any may be there. What is there of it does no harm, and

@@ -1,4 +1,4 @@
-//! Two files that are written over in turns, for a beat that is acknowledged before there is another, as nearly all are.
+//! Two files that are written over in turns, for beats that are acknowledged before there is another, as nearly all are.
 //!
 //! Nothing of a directory changes then, and no file grows: one `fdatasync` a beat. The one that was written before stays whole
 //! while the other is written, so a crash at any moment leaves at least that.
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::disk::{self, DiskError};
 use crate::spool::record;
 
-const NAMES: [&str; 2] = ["0.slot", "1.slot"];
+pub(crate) const NAMES: [&str; 2] = ["0.slot", "1.slot"];
 
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -17,12 +17,35 @@ pub(crate) struct Slots {
     next: usize,
 }
 
+/// What the slots hold when they are opened.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The number of the last beat in them, which may be damaged. The other one was acknowledged before that was written.
+    pub(crate) last: Option<u64>,
+    /// Those that are there and do not tell their number.
+    pub(crate) unknown: Vec<PathBuf>,
+}
+
 impl Slots {
-    /// Gives the number of the last beat too, if there is one. The other slot is from before it.
-    pub(crate) fn open(dir: &Path) -> (Self, Option<u64>) {
+    pub(crate) fn open(dir: &Path) -> (Self, Found) {
         let paths = NAMES.map(|name| dir.join(name));
-        let [first, second] = paths.each_ref().map(|path| Some(record::read(&record::of(path)?)?.sequence));
-        (Self { paths, next: usize::from(first > second) }, first.max(second))
+        let mut unknown = Vec::new();
+        let numbers = paths.each_ref().map(|path| {
+            let number = match record::bytes(path) {
+                Ok(None) => return None,
+                Ok(Some(file)) => record::read(&file).map(|record| record.sequence),
+                Err(error) => {
+                    tracing::warn!(%error, "A beat cannot be read.");
+                    None
+                }
+            };
+            if number.is_none() {
+                unknown.push(path.clone());
+            }
+            number
+        });
+        let [first, second] = numbers;
+        (Self { paths, next: usize::from(first > second) }, Found { last: first.max(second), unknown })
     }
 
     /// The file of the beat that was put last.

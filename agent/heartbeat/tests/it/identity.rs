@@ -58,6 +58,43 @@ async fn a_state_directory_that_was_restored_is_noticed_and_mended() {
     assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM event WHERE kind = 'rekeyed'"), 1);
 }
 
+/// The same before a boot: enrolling tells how far the numbers went, and what was made with used ones is not sent.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_was_restored_before_a_boot_costs_no_key() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    rig.acknowledged(2).await;
+    rig.stop();
+    let snapshot = rig.snapshot();
+    rig.start();
+    let before = rig.acknowledged(6).await;
+    rig.stop();
+    rig.restore(&snapshot);
+    rig.change(|posture| posture.node.boot_id = "boot-2".to_owned());
+    rig.start();
+    let status = rig.acknowledged(before.sequence + 1).await;
+    assert_eq!(status.key_id, before.key_id);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM event WHERE kind IN ('rekeyed', 'sequence-reused')"), 0);
+}
+
+/// What waits names the node as it was called before: nobody takes that any more, and it holds nothing up.
+#[tokio::test(flavor = "multi_thread")]
+async fn beats_that_wait_under_an_old_name_are_dropped_and_declared() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    rig.acknowledged(2).await;
+    rig.server_down().await;
+    rig.status("beats wait", |status| status.waiting >= 4).await;
+    rig.change(|posture| posture.node.cluster = "staging".to_owned());
+    let at = rig.heartbeat().status().sequence;
+    rig.status("beats of both names wait", |status| status.sequence >= at + 2).await;
+    rig.server_up().await;
+    rig.status("nothing waits", |status| status.waiting <= 1 && status.dropped == 0).await;
+    assert_eq!(rig.stored::<String>("SELECT cluster FROM node"), "staging");
+    rig.stored_is("SELECT COUNT(*) FROM gap WHERE closed_ms IS NULL", 0).await;
+    assert!(rig.stored::<i64>("SELECT COUNT(*) FROM event WHERE kind = 'enrolled-again'") <= 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_state_directory_costs_the_key_and_not_the_node() {
     let mut rig = Rig::new().await;

@@ -161,6 +161,9 @@ async fn no_line_is_lost_over_stop_upgrade_reboot_and_hang() {
     // `start` waits until it says that it is ready.
     node.run("systemctl enable --now safeguard-agent");
     node.completes("after the start").await;
+    // Nothing that is as it should be is complained of.
+    let said = node.run("journalctl --no-pager --output=cat --unit safeguard-agent");
+    assert!(said.contains("\"level\":\"INFO\"") && !said.contains("\"level\":\"WARN\""), "{said}");
 
     // SIGTERM: what was written a moment before is delivered before it ends.
     node.write(50);

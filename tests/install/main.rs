@@ -7,6 +7,7 @@
 
 mod ami;
 mod chart;
+mod cloud;
 mod images;
 mod machine;
 mod manual;

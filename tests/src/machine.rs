@@ -10,7 +10,7 @@
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -143,11 +143,16 @@ impl Machine {
     /// A stand-in that listens here listens on this port of the machine's own loopback; on that of each boot, once it was down and
     /// came up again.
     pub fn listen(&self, port: u16) -> Listen {
+        self.listen_at((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// The same for any address that the machine has.
+    pub fn listen_at(&self, address: SocketAddr) -> Listen {
         let leader = Arc::clone(&self.leader);
         Listen::with(move || {
             let network = File::open(format!("/proc/{}/ns/net", leader.load(Ordering::Relaxed)))?;
             setns(network, CloneFlags::CLONE_NEWNET)?;
-            TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            TcpListener::bind(address)
         })
     }
 

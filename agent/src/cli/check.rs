@@ -62,7 +62,7 @@ fn found(report: &Report, fail_on: FailOn) -> u8 {
 
 fn run(args: &CheckArgs) -> Result<Run, Vec<String>> {
     // Before the first byte of the host is parsed.
-    seccomp::forbid_exec().map_err(|error| vec![error.to_string()])?;
+    seccomp::confine().map_err(|error| vec![error.to_string()])?;
     let rulebook = sources(args).load();
     if !rulebook.problems.is_empty() {
         return Err(rulebook.problems);

@@ -29,8 +29,8 @@ pub(super) fn run(config: Option<PathBuf>) -> u8 {
         return complain(exit::USAGE, &error.to_string());
     }
     // Before the first byte that a container wrote can be read.
-    if let Err(error) = seccomp::forbid_exec() {
-        tracing::error!(%error, "Programs can still be started from this process; it runs on without that protection.");
+    if let Err(error) = seccomp::confine() {
+        tracing::error!(%error, "The seccomp filter is not in force: programs can be started from this process, and others reached. It runs on without that protection.");
     }
     open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();

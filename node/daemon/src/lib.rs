@@ -8,7 +8,7 @@
 //!
 //! Never belongs here: what any single program does (no logs, pods, roles or rules), a setting with a meaning of its
 //! own, a call to a remote service, or state that is global to the process. Two exceptions are named for what they are
-//! and are called from `main` alone: [`telemetry::Telemetry::install`] and [`seccomp::forbid_exec`].
+//! and are called from `main` alone: [`telemetry::Telemetry::install`] and [`seccomp::confine`].
 //!
 //! Depends on no crate of ours.
 

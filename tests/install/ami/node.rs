@@ -1,22 +1,12 @@
 //! The hardened disk as a node: the steps are taken inside of a booted machine, as on a builder, which then boots from what they
 //! left. Around it are AWS and a cluster; in it are a stand-in of nodeadm, a kubelet that does nothing, and a real containerd.
 
-use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::sched::{CloneFlags, setns};
 use safeguard_checks::{Report, Status};
-use safeguard_standins::imds::Instance;
-use safeguard_standins::kubernetes::{self, Eks, Resource, Verb};
-use safeguard_standins::{
-    Account, CloudWatch, IdentityCa, Imds, ImdsOptions, Kubernetes, KubernetesOptions, Listen, Options, Sts, StsOptions,
-};
 use safeguard_tests::built::program;
 use safeguard_tests::machine::{Machine, Storage};
 use safeguard_tests::parts::{Part, here};
@@ -25,13 +15,8 @@ use tokio::task::block_in_place;
 
 use super::image::{ami, by_control, furnish, install};
 use super::scripts::{claimed, files};
+use crate::cloud::{self, Cloud, copy_program, kubeconfig, node_name};
 
-const ACCOUNT: &str = "123456789012";
-const CLUSTER: &str = "production";
-const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
-const LOGS: SocketAddr = local(4567);
-const STS: SocketAddr = local(4566);
-const API: SocketAddr = local(6443);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Not below /tmp, as in the template.
@@ -57,22 +42,8 @@ mkdir -p /etc/kubernetes/kubelet/config.json.d /etc/eks/kubelet /var/lib/kubelet
 cp -r /srv/nodeadm/. /
 ";
 
-const fn local(port: u16) -> SocketAddr {
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
-}
-
-/// AWS and the cluster, in the network of the machine.
-struct World {
-    logs: CloudWatch,
-    _sts: Sts,
-    api: Kubernetes,
-    _imds: Imds,
-    authority: Arc<IdentityCa>,
-}
-
 struct Node {
     machine: Machine,
-    name: String,
 }
 
 impl Node {
@@ -106,9 +77,7 @@ impl Node {
 
     /// A machine with what the EKS image brings, and ours, and the directory of the AMI.
     fn builder() -> Self {
-        let instance = Instance::default();
-        let name = format!("ip-{}.ec2.internal", instance.local_ipv4.replace('.', "-"));
-        let node = Self { machine: Machine::boot(Storage::Persistent).unwrap(), name };
+        let node = Self { machine: Machine::boot(Storage::Persistent).unwrap() };
         let root = node.machine.root();
         furnish(&root);
         install(&root, |line| {
@@ -141,13 +110,10 @@ impl Node {
             0o644,
             "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n",
         );
-        // A region's services have no address here.
+        // The metadata service, which tells the region, is there only once the machine has booted.
+        let dropin = format!("{}Environment=AWS_REGION=us-east-1\n", cloud::endpoints());
         for unit in ["safeguard-agent", "safeguard-proxy"] {
-            let text = format!(
-                "[Service]\nEnvironment=AWS_REGION=us-east-1\nEnvironment=AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=http://{LOGS}\n\
-                 Environment=AWS_ENDPOINT_URL_STS=http://{STS}\n"
-            );
-            node.write(&format!("etc/systemd/system/{unit}.service.d/test.conf"), 0o644, &text);
+            node.write(&format!("etc/systemd/system/{unit}.service.d/test.conf"), 0o644, &dropin);
         }
         node.sh("systemctl daemon-reload; systemctl --quiet enable kubelet containerd nodeadm-run");
         node
@@ -177,67 +143,14 @@ impl Node {
                 "NODEADM_KUBELET_ARGS='--config=/etc/kubernetes/kubelet/config.json \
                  --config-dir=/etc/kubernetes/kubelet/config.json.d --kubeconfig=/var/lib/kubelet/kubeconfig \
                  --hostname-override={}'\n",
-                self.name
+                node_name()
             ),
         );
-        self.write(
-            &at("var/lib/kubelet/kubeconfig"),
-            0o644,
-            &format!(
-                "clusters: [{{name: a, cluster: {{server: 'https://{API}', certificate-authority: /etc/kubernetes/pki/ca.crt}}}}]\n\
-                 contexts: [{{name: a, context: {{cluster: a, user: a}}}}]\ncurrent-context: a\n\
-                 users: [{{name: a, user: {{exec: {{apiVersion: client.authentication.k8s.io/v1beta1, command: aws, \
-                 args: [eks, get-token, --cluster-name, {CLUSTER}]}}}}}}]\n"
-            ),
-        );
-    }
-
-    /// Starts what the node speaks to. The network is new with each boot.
-    async fn surround(&self) -> World {
-        self.machine.run(&["ip", "address", "add", &format!("{METADATA}/32"), "dev", "lo"]).unwrap();
-        let inside = |address: SocketAddr| {
-            let namespace = self.machine.root().parent().unwrap().join("ns/net");
-            Listen::with(move || {
-                setns(File::open(&namespace)?, CloneFlags::CLONE_NEWNET)?;
-                TcpListener::bind(address)
-            })
-        };
-        let account = Account::new(ACCOUNT).unwrap();
-        let role = format!("arn:aws:iam::{ACCOUNT}:role/node");
-        let user = format!("system:node:{}", self.name);
-        let instance = Instance::default();
-        let authority = Arc::new(IdentityCa::new(&instance.region).unwrap());
-        let options = ImdsOptions {
-            listen: inside((METADATA, 80).into()),
-            instance,
-            identity_ca: Some(authority.clone()),
-            ..ImdsOptions::new(account.clone())
-        };
-        let imds = Imds::start(options).await.unwrap();
-        let sts = Sts::start(StsOptions { listen: inside(STS), ..StsOptions::new(account.clone()) }).await.unwrap();
-        let eks = Eks {
-            account: account.clone(),
-            region: "us-east-1".to_owned(),
-            cluster: CLUSTER.to_owned(),
-            endpoints: vec![format!("http://{STS}")],
-            users: BTreeMap::from([(role, user.clone())]),
-        };
-        let options =
-            KubernetesOptions { listen: inside(API), tls: true, eks: Some(eks), ..KubernetesOptions::default() };
-        let api = Kubernetes::start(options).await.unwrap();
-        api.bind_to_node(&user, &self.name);
-        api.grant(&user, &[Verb::List, Verb::Watch], Resource::Pods, None);
-        api.grant(&user, &[Verb::Get], Resource::Nodes, None);
-        api.grant(&user, &[Verb::Get], Resource::Leases, None);
-        api.grant(&user, &[Verb::List, Verb::Watch], Resource::Namespaces, None);
-        api.add_node(kubernetes::node(&self.name, "10.0.1.23"));
-        let logs = Options { listener: Some(inside(LOGS)), keys: Some(account), ..Options::default() };
-        let logs = CloudWatch::start(logs).await.unwrap();
-        World { logs, _sts: sts, api, _imds: imds, authority }
+        self.write(&at("var/lib/kubelet/kubeconfig"), 0o644, &kubeconfig());
     }
 
     /// A safeguard on the same machine, where only this test would have it, and the settings of the agent that speak to it.
-    fn report_to_a_safeguard(&self, authority: &IdentityCa) {
+    fn report_to_a_safeguard(&self, cloud: &Cloud) {
         let root = self.machine.root();
         fs::copy(program("safeguard"), root.join("usr/bin/safeguard")).unwrap();
         let systemd = Path::new(env!("CARGO_MANIFEST_DIR")).join("../systemd");
@@ -247,42 +160,14 @@ impl Node {
         ] {
             self.write(to, 0o644, &fs::read_to_string(systemd.join(from)).unwrap());
         }
-        self.write("etc/safeguard/aws-certificates/index.toml", 0o644, &authority.index_entry("2195-01-01T00:00:00Z"));
-        self.write("etc/safeguard/aws-certificates/test.pem", 0o644, authority.certificate_pem());
-        let server = format!(
-            "[page]\nopen = true\n[nodes]\ninterval = \"5s\"\n[verify]\ncertificates = \"/etc/safeguard/aws-certificates\"\n\
-             [verify.sts]\nendpoint = \"http://{STS}\"\n\
-             [[verify.tenants]]\nname = \"example\"\naccounts = [\"{ACCOUNT}\"]\nroles = [\"node\"]\n"
-        );
-        self.write("etc/safeguard/safeguard.toml", 0o644, &server);
+        for (path, text) in cloud.safeguard() {
+            self.write(path, 0o644, &text);
+        }
         self.sh("systemd-sysusers && systemctl daemon-reload && systemctl start safeguard");
-        let key = self.sh("safeguard key show");
-        let more = format!(
-            "[heartbeat]\nurl = \"http://127.0.0.1:8420\"\ntenant = \"example\"\nserver_keys = [\"{}\"]\n",
-            key.trim()
-        );
+        let more = cloud::heartbeat(&self.sh("safeguard key show"));
         let settings = fs::read_to_string(root.join("etc/safeguard/agent.toml")).unwrap();
         self.write("etc/safeguard/agent.toml", 0o644, &format!("{settings}{more}"));
         self.sh("systemctl restart safeguard-agent");
-    }
-}
-
-/// Copies a program with the libraries that it is linked with.
-fn copy_program(name: &str, root: &Path) {
-    let found = ["/usr/bin", "/usr/sbin"].map(|dir| Path::new(dir).join(name));
-    let path = found.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("the program {name} is missing"));
-    // Where the file is, and not a link to it.
-    let path = &path.canonicalize().unwrap();
-    let linked = Command::new("ldd").arg(path).output().unwrap();
-    let linked = String::from_utf8_lossy(&linked.stdout).into_owned();
-    let libraries = linked.split_whitespace().filter(|word| word.starts_with('/')).map(PathBuf::from);
-    for file in libraries.chain([path.clone()]) {
-        let to = root.join(file.strip_prefix("/").unwrap());
-        // What the image has as an empty file is the same by name alone.
-        if !to.metadata().is_ok_and(|meta| meta.len() > 0) {
-            fs::create_dir_all(to.parent().unwrap()).unwrap();
-            fs::copy(&file, &to).unwrap();
-        }
     }
 }
 
@@ -304,9 +189,9 @@ async fn the_hardened_image_boots_as_a_node_that_ships_its_logs_and_beats() {
         node.sh(&format!("rm -rf {WORK}"));
         node.machine.reboot().unwrap();
     });
-    let world = node.surround().await;
+    let cloud = Cloud::around(&node.machine).await;
     block_in_place(|| {
-        let ca = world.api.ca_pem().unwrap();
+        let ca = cloud.api.ca_pem().unwrap();
         node.write("etc/kubernetes/pki/ca.crt", 0o644, &ca);
         node.write("etc/ssl/certs/ca-certificates.crt", 0o644, &ca);
 
@@ -320,13 +205,13 @@ async fn the_hardened_image_boots_as_a_node_that_ships_its_logs_and_beats() {
         node.sh("logger -t sshd 'somebody logged in'");
         let late = Instant::now() + PATIENCE;
         let arrived = |group: &str, text: &str| {
-            world.logs.all_events().iter().any(|(g, _, event)| g.ends_with(group) && event.message.contains(text))
+            cloud.logs.all_events().iter().any(|(g, _, event)| g.ends_with(group) && event.message.contains(text))
         };
         while !arrived("/dataplane", "the kubelet of the test is up") || !arrived("/host", "somebody logged in") {
             assert!(
                 Instant::now() < late,
                 "{:?}\n{}",
-                world.logs.groups(),
+                cloud.logs.groups(),
                 node.sh("journalctl --no-pager -b -u safeguard-agent | tail -n 30")
             );
             std::thread::sleep(Duration::from_millis(300));
@@ -336,13 +221,13 @@ async fn the_hardened_image_boots_as_a_node_that_ships_its_logs_and_beats() {
         claims_hold(&node);
 
         // The safeguard hears of it.
-        node.report_to_a_safeguard(&world.authority);
+        node.report_to_a_safeguard(&cloud);
         // How it stands is decided by the kernel that the machine shares; that it is judged is not.
         node.until("safeguard-agent status | grep -E '^state +(non-)?compliant' >/dev/null");
         let nodes: Value =
             serde_json::from_str(&node.sh("curl --silent --fail http://127.0.0.1:8420/v1/nodes")).unwrap();
         assert_eq!(nodes["items"][0]["assurance"], "iid+sts", "{nodes:#}");
-        assert_eq!(nodes["items"][0]["name"], node.name.as_str(), "{nodes:#}");
+        assert_eq!(nodes["items"][0]["name"], node_name().as_str(), "{nodes:#}");
 
         container_starts(&node);
     });

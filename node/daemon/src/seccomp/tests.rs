@@ -18,7 +18,7 @@ const SIGSYS: i32 = 31;
 fn install_and_report() {
     let (stop, stopped) = mpsc::channel::<Infallible>();
     let older = thread::spawn(move || assert!(stopped.recv().is_err()));
-    forbid_exec().unwrap();
+    confine().unwrap();
     let (stop_younger, stopped) = mpsc::channel::<Infallible>();
     let younger = thread::spawn(move || assert!(stopped.recv().is_err()));
     let mut report = String::new();
@@ -104,19 +104,60 @@ fn a_spawned_program_never_runs_and_the_rest_goes_on() {
     assert!(said.contains("died=true socket=true") && !said.contains("escaped"), "{said}");
 }
 
+const SIGNAL: &str = "seccomp::tests::child_that_signals";
+
+#[test]
+fn child_that_signals() {
+    if child::is_child(SIGNAL) {
+        use nix::sys::signal::{Signal, kill, raise};
+        install_and_report();
+        // To itself it may: nothing happens by default.
+        raise(Signal::SIGCONT).unwrap();
+        kill(nix::unistd::getpid(), Signal::SIGCONT).unwrap();
+        std::io::stderr().write_all(b"itself\n").unwrap();
+        // Nothing would be sent, only asked whether it could be.
+        let error = kill(nix::unistd::getppid(), None).unwrap_err();
+        panic!("still here after kill: {error}");
+    }
+}
+
+#[test]
+fn a_signal_to_another_process_kills_this_one() {
+    let (output, said) = run(SIGNAL);
+    assert!(said.contains("itself"), "{said}");
+    assert_eq!(output.status.signal(), Some(SIGSYS), "{:?}: {said}", output.status);
+}
+
+const ABORT: &str = "seccomp::tests::child_that_aborts";
+
+#[test]
+fn child_that_aborts() {
+    if child::is_child(ABORT) {
+        install_and_report();
+        std::process::abort();
+    }
+}
+
+/// A watchdog's dump, and a panic that cannot be unwound, end as they always did.
+#[test]
+fn a_process_can_still_end_itself() {
+    let (output, said) = run(ABORT);
+    assert_eq!(output.status.signal(), Some(nix::libc::SIGABRT), "{:?}: {said}", output.status);
+}
+
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_x32_calls_are_filtered_like_the_native_ones() {
-    let compared: Vec<u32> = filter("x86_64").unwrap().iter().map(|instruction| instruction.k).collect();
-    for number in [59, 322, 0x4000_0000 + 520, 0x4000_0000 + 545] {
+    let compared: Vec<u32> = filter("x86_64", 7).unwrap().iter().map(|instruction| instruction.k).collect();
+    for number in [59, 322, 101, 310, 311, 0x4000_0000 + 520, 0x4000_0000 + 545, 0x4000_0000 + 521, 0x4000_0000 + 62] {
         assert!(compared.contains(&number), "{number:#x} is not in {compared:x?}");
     }
 }
 
 #[test]
 fn both_architectures_have_a_filter_and_others_a_message() {
-    assert!(!filter("x86_64").unwrap().is_empty());
-    assert!(!filter("aarch64").unwrap().is_empty());
-    let message = filter("riscv64").unwrap_err().to_string();
+    assert!(!filter("x86_64", 7).unwrap().is_empty());
+    assert!(!filter("aarch64", 7).unwrap().is_empty());
+    let message = filter("riscv64", 7).unwrap_err().to_string();
     assert!(message.contains("riscv64"), "{message}");
 }

@@ -69,9 +69,11 @@ impl Spool {
         }
         // It may have been the last one, and sent.
         damaged.extend(unknown.into_iter().map(|path| (highest.saturating_add(1), path)));
-        if let Some((newest, _)) = spool.newest() {
+        if let Some((newest, _)) = spool.newest()
             // Who wrote it may have ended before it was on the disk, and what was read is then only in memory.
-            disk::rewrite(&spool.path(newest))?;
+            && let Err(error) = disk::rewrite(&spool.path(newest))
+        {
+            tracing::warn!(%error, "The last beat is perhaps not on the disk.");
         }
         Ok((spool, damaged))
     }

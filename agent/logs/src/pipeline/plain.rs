@@ -40,6 +40,8 @@ pub(super) fn reconcile_plain(
             None => unsure.push(item),
         }
     }
+    // A compressed form says what it is of once that has its place: of the two of a copy, one is read.
+    unsure.sort_by_key(|item| item.place.gzip);
     let mut again = false;
     for item in unsure {
         match open(files, dir, item, container, next, now) {

@@ -129,6 +129,23 @@ async fn the_compressed_copy_of_a_file_that_was_just_cut_is_no_new_file() {
     assert_eq!(rig.files[0].tail.position(), lines(0, 100).len() as u64, "reading goes on where it was");
 }
 
+/// The same while the copy that it was made of is still there: both are whole, and nobody has seen one without the other.
+#[tokio::test]
+async fn of_a_copy_and_its_compressed_form_one_is_read() {
+    let mut rig = Rig::new();
+    std::fs::copy(rig.path("a.log"), rig.path("a.log.1")).unwrap();
+    rig.gzip("a.log.1.gz", &lines(0, 100));
+    rig.cut("a.log");
+    rig.look();
+    assert!(rig.reconcile(), "the compressed form is looked at again");
+    assert_eq!(rig.names(), ["a.log.1", "a.log"]);
+    assert!(!rig.files[0].has_unread(), "everything in the copy was delivered");
+    std::fs::remove_file(rig.path("a.log.1")).unwrap();
+    assert!(!rig.reconcile());
+    assert_eq!(rig.names(), ["a.log.1.gz", "a.log"]);
+    assert!(!rig.files[0].has_unread());
+}
+
 /// Files that start alike, as with a banner: what an older one holds, compressed, is not in the one that is written now.
 #[tokio::test]
 async fn the_compressed_form_of_an_older_file_that_starts_alike_is_a_file() {

@@ -141,8 +141,10 @@ impl Server {
     ) -> Result<Self, StartError> {
         let Outside { vouching, credentials } = outside.into();
         settings.check()?;
-        let ec2 = Ec2::new(&settings.expected).map_err(StartError::Expected)?;
         let asked = expected::asked(&settings.expected, credentials).await?;
+        // Who asks nothing needs no authorities to trust.
+        let ec2 =
+            (!asked.is_empty()).then(|| Ec2::new(&settings.expected)).transpose().map_err(StartError::Expected)?;
         let webhook = Webhook::new(&settings.webhook, &settings.store(), now_ms).map_err(StartError::Webhook)?;
         let state_dir = &settings.server.state_dir;
         make_private(state_dir).map_err(|source| StartError::State { path: state_dir.clone(), source })?;

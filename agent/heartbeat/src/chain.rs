@@ -233,6 +233,9 @@ impl Chain {
         let Some(keyed) = &mut self.keyed else { return Ok(()) };
         let holds = |sequence: &u64| keyed.spool.get(*sequence).is_ok_and(|beat| node.is_named_by(&beat.statement));
         let gone: Vec<u64> = keyed.spool.numbers().filter(|sequence| !holds(sequence)).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
         tracing::warn!(
             beats = gone.len(),
             "Beats that wait call the node what it is called no more. They are dropped."
@@ -268,10 +271,7 @@ impl Chain {
         if news {
             self.home.save(state)?;
         }
-        match &mut self.keyed {
-            Some(keyed) if !stays => Ok(keyed.spool.remove(sequence)?),
-            _ => Ok(()),
-        }
+        if stays { Ok(()) } else { Ok(keyed.spool.remove(sequence)?) }
     }
 
     /// Writes down what is known, so that the next process begins where this one ends.

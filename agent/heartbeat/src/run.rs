@@ -63,14 +63,6 @@ pub(crate) struct Run {
     trouble: Option<Trouble>,
 }
 
-/// A beat that was sent.
-#[derive(Debug, Clone, Copy)]
-struct Sent {
-    sequence: u64,
-    /// It calls the node what it is called now.
-    names_hold: bool,
-}
-
 /// Why a try failed.
 enum Failed {
     /// By the safeguard, or because nobody answered.
@@ -178,18 +170,15 @@ impl Run {
 
     /// One request: an enrolment if one is needed, or else a beat.
     async fn attempt(&mut self, posture: &Arc<Posture>) {
-        let (result, sent) = match self.chain.standing(&posture.node) {
+        let (result, sequence) = match self.chain.standing(&posture.node) {
             // The next beat makes the key.
             Standing::NeedsKey => return self.schedule.hurry(Instant::now()),
             Standing::NeedsEnrolment => (self.enrol(posture).await, None),
             Standing::Enrolled => match self.chain.pending() {
                 Ok(None) => return,
                 Ok(Some(beat)) => {
-                    let sent = Sent {
-                        sequence: beat.statement.beat.sequence,
-                        names_hold: posture.node.is_named_by(&beat.statement),
-                    };
-                    (self.send(beat).await, Some(sent))
+                    let sequence = beat.statement.beat.sequence;
+                    (self.send(beat).await, Some(sequence))
                 }
                 Err(error) => (Err(error.into()), None),
             },
@@ -202,7 +191,7 @@ impl Run {
                 }
                 self.schedule.succeeded(Instant::now());
             }
-            Err(failed) => self.failed(failed, sent),
+            Err(failed) => self.failed(failed, sequence),
         }
     }
 
@@ -289,11 +278,11 @@ impl Run {
         }
     }
 
-    fn failed(&mut self, failed: Failed, sent: Option<Sent>) {
+    fn failed(&mut self, failed: Failed, sequence: Option<u64>) {
         let now_ms = (self.outside.clock.now_ms)();
         let (code, message, remedy, asked) = match failed {
             Failed::Exchange(Failure::Refused(refusal)) => {
-                let asked = self.obey(&refusal, sent);
+                let asked = self.obey(&refusal, sequence);
                 (Some(refusal.code), refusal.message, remedy_of(refusal.code), asked)
             }
             Failed::Exchange(Failure::NoReply(why)) => {
@@ -322,27 +311,24 @@ impl Run {
     }
 
     /// Does what the protocol says about a refusal. Gives how long to wait at least.
-    fn obey(&mut self, refusal: &Refusal, sent: Option<Sent>) -> Duration {
+    fn obey(&mut self, refusal: &Refusal, sequence: Option<u64>) -> Duration {
         let asked = Duration::from_secs(u64::from(refusal.retry_after_s.unwrap_or(0)));
-        let done = match (refusal.code.remedy(), sent) {
+        let done = match (refusal.code.remedy(), sequence) {
             (Remedy::Wait, _) => Ok(()),
-            // It was made when the node was called otherwise. To enrol again would not help it: it would be refused for ever.
-            (Remedy::Enrol, Some(Sent { names_hold: false, .. })) if refusal.code == Code::Identity => {
+            (Remedy::Enrol, _) => {
+                self.chain.enrol_again();
                 let now = self.outside.postures.borrow().clone();
-                match now {
+                match now.filter(|_| refusal.code == Code::Identity) {
+                    // What was made when the node was called otherwise is refused however often it enrols.
                     Some(posture) => self.chain.drop_named_otherwise(&posture.node),
                     None => Ok(()),
                 }
-            }
-            (Remedy::Enrol, _) => {
-                self.chain.enrol_again();
-                Ok(())
             }
             (Remedy::NewKey, _) => match self.told.clone() {
                 Some(posture) => self.chain.new_key(&posture.node).map(|()| self.schedule.hurry(Instant::now())),
                 None => Ok(()),
             },
-            (Remedy::Drop, Some(sent)) => self.chain.drop_beat(sent.sequence),
+            (Remedy::Drop, Some(sequence)) => self.chain.drop_beat(sequence),
             (Remedy::Drop, None) => Ok(()),
             (Remedy::Operator, _) => return asked.max(OPERATOR),
         };

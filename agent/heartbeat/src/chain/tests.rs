@@ -43,6 +43,17 @@ fn acknowledge(chain: &mut Chain, sent: &Stored, received: Received) {
     chain.acknowledged(&sent.statement, &acknowledgement, 2).unwrap();
 }
 
+/// Three beats of an enrolled chain, each acknowledged at once.
+fn three_acknowledged(dir: &TempDir) -> Chain {
+    let mut chain = enrolled(dir);
+    for n in 1..=3 {
+        chain.make(&posture(), at(n), MOST).unwrap();
+        let beat = chain.pending().unwrap().unwrap();
+        acknowledge(&mut chain, &beat, Received::Live);
+    }
+    chain
+}
+
 #[test]
 fn a_number_is_used_once_whenever_the_process_ends() {
     let dir = tempfile::tempdir().unwrap();
@@ -201,13 +212,7 @@ fn a_slot_that_cannot_be_read_costs_a_number() {
     };
     for (damaged, sent_once_more) in [(damage as Damage, 0), (unreadable, 1), (none, 1)] {
         let dir = tempfile::tempdir().unwrap();
-        let mut chain = enrolled(&dir);
-        for n in 1..=3 {
-            chain.make(&posture(), at(n), MOST).unwrap();
-            let beat = chain.pending().unwrap().unwrap();
-            acknowledge(&mut chain, &beat, Received::Live);
-        }
-        drop(chain);
+        drop(three_acknowledged(&dir));
         let [third, _] = slots(&dir);
         damaged(&third);
         let mut chain = open(&dir);
@@ -241,12 +246,7 @@ fn damage(path: &std::path::Path) {
 fn a_beat_that_a_crash_cut_off_was_not_sent() {
     const SECTOR: usize = 512;
     let dir = tempfile::tempdir().unwrap();
-    let mut chain = enrolled(&dir);
-    for n in 1..=3 {
-        chain.make(&posture(), at(n), MOST).unwrap();
-        let beat = chain.pending().unwrap().unwrap();
-        acknowledge(&mut chain, &beat, Received::Live);
-    }
+    let mut chain = three_acknowledged(&dir);
     let third = chain.state().unwrap().previous;
     let [_, slot] = slots(&dir);
     let before = std::fs::read(&slot).unwrap();

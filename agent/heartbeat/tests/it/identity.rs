@@ -1,6 +1,6 @@
 //! Whose key it is: copied disks, restored snapshots, new boots.
 
-use safeguard_heartbeat::State;
+use safeguard_heartbeat::{State, Status};
 
 use crate::rig::Rig;
 
@@ -38,10 +38,8 @@ async fn a_copied_disk_gets_a_key_of_its_own() {
     assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM node_key WHERE retired_ms IS NOT NULL"), 0, "the first goes on");
 }
 
-/// The state directory comes back from a snapshot: its numbers were used since. The node notices by itself and is never taken for
-/// two.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_state_directory_that_was_restored_is_noticed_and_mended() {
+/// A node that does not run, whose state directory is of before its last beats, and how it stood after them.
+async fn restored() -> (Rig, Status) {
     let mut rig = Rig::new().await;
     rig.start();
     rig.acknowledged(2).await;
@@ -51,6 +49,14 @@ async fn a_state_directory_that_was_restored_is_noticed_and_mended() {
     let before = rig.acknowledged(6).await;
     rig.stop();
     rig.restore(&snapshot);
+    (rig, before)
+}
+
+/// The state directory comes back from a snapshot: its numbers were used since. The node notices by itself and is never taken for
+/// two.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_that_was_restored_is_noticed_and_mended() {
+    let (mut rig, before) = restored().await;
     rig.start();
     let status = rig.status("another key", |s| s.key_id != before.key_id && s.acknowledged.is_some()).await;
     assert_eq!(status.posture.unwrap().state, State::Compliant);
@@ -61,15 +67,7 @@ async fn a_state_directory_that_was_restored_is_noticed_and_mended() {
 /// The same before a boot: enrolling tells how far the numbers went, and what was made with used ones is not sent.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_state_directory_that_was_restored_before_a_boot_costs_no_key() {
-    let mut rig = Rig::new().await;
-    rig.start();
-    rig.acknowledged(2).await;
-    rig.stop();
-    let snapshot = rig.snapshot();
-    rig.start();
-    let before = rig.acknowledged(6).await;
-    rig.stop();
-    rig.restore(&snapshot);
+    let (mut rig, before) = restored().await;
     rig.change(|posture| posture.node.boot_id = "boot-2".to_owned());
     rig.start();
     let status = rig.acknowledged(before.sequence + 1).await;

@@ -357,7 +357,9 @@ async fn full_disks_do_what_the_page_says() {
                 sandbox
                     .until("curl -sS http://127.0.0.1:9464/metrics | grep -q '^safeguard_logs_checkpoint_failing 1'");
                 sandbox.until("safeguard-agent logs status | grep -Eq 'shop/cart-1/web +1 +1 '");
-                // Beats go on.
+                // Beats go on, also where the agent starts on a full disk.
+                sandbox.is_well();
+                sandbox.sh("systemctl restart safeguard-agent");
                 sandbox.is_well();
             } else {
                 sandbox.until("safeguard-agent status | grep -q storage");

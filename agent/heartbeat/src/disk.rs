@@ -66,6 +66,23 @@ pub(crate) fn overwrite(path: &Path, bytes: &[u8]) -> Result<(), DiskError> {
     write().map_err(wrong("write", path))
 }
 
+/// Makes a file as long as it has to be, with `blank` after what it holds. It is made if it is not there, for its owner alone.
+pub(crate) fn pad(path: &Path, length: usize, blank: u8) -> Result<(), DiskError> {
+    let write = || -> io::Result<()> {
+        let mut options = OpenOptions::new();
+        let options = options.append(true).create(true).mode(0o600).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+        let mut file = options.open(path)?;
+        let held = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
+        if held < length {
+            file.write_all(&vec![blank; length.saturating_sub(held)])?;
+            file.sync_all()?;
+            sync_dir(path)?;
+        }
+        Ok(())
+    };
+    write().map_err(wrong("write", path))
+}
+
 /// Writes what a file holds over it, and its name too: what was only in memory is on the disk then.
 pub(crate) fn rewrite(path: &Path) -> Result<(), DiskError> {
     let write = || -> io::Result<()> {

@@ -81,12 +81,11 @@ impl Spool {
     /// An empty one: removes what is there, and does not ask what it is.
     pub(crate) fn empty(dir: PathBuf, key: PublicKey) -> Result<Self, DiskError> {
         disk::make_dir(&dir)?;
-        for name in
-            disk::names(&dir)?.iter().filter(|name| name.ends_with(SUFFIX) || slots::NAMES.contains(&name.as_str()))
-        {
+        for name in disk::names(&dir)?.iter().filter(|name| name.ends_with(SUFFIX)) {
             disk::remove(&dir.join(name))?;
         }
         let (slots, _) = Slots::open(&dir);
+        slots.clear()?;
         Ok(Self { dir, key, waiting: BTreeMap::new(), bytes: 0, last: None, slots, in_slot: None })
     }
 

@@ -1,8 +1,8 @@
 //! How a beat lies in a file.
 //!
 //! A line with the beat's number, the length and the CRC-32 of its envelope, and the CRC-32 of what the line says; the envelope; and
-//! blanks up to a whole block: a file that is written over keeps its size, so the disk has only its content to write. A sector is
-//! written whole or not at all, and the line is in the first.
+//! blanks up to a whole block: a file that is written over keeps its size, so the disk has only its content to write. Blanks where
+//! the line would be mean that there is no beat. A sector is written whole or not at all, and the line is in the first.
 
 use std::ops::Range;
 use std::path::Path;
@@ -18,8 +18,10 @@ const SUM: Range<usize> = LENGTH.end + 1..LENGTH.end + 9;
 const LINE_SUM: Range<usize> = SUM.end + 1..SUM.end + 9;
 /// Bytes of the line.
 const LINE: usize = LINE_SUM.end + 1;
-/// The longest file.
-const MOST: usize = 2 * BLOCK;
+/// Bytes of the longest file.
+pub(crate) const MOST: usize = 2 * BLOCK;
+/// What a file is filled with.
+pub(crate) const BLANK: u8 = b' ';
 
 /// A beat as it was read.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,13 +38,18 @@ pub(crate) fn write(sequence: u64, envelope: &[u8]) -> Vec<u8> {
     file.extend_from_slice(line.as_bytes());
     file.extend_from_slice(format!(" {:08x}\n", crc32fast::hash(line.as_bytes())).as_bytes());
     file.extend_from_slice(envelope);
-    file.resize(file.len().max(BLOCK), b' ');
+    file.resize(file.len().max(BLOCK), BLANK);
     file
 }
 
 /// The bytes of a beat's file; `None` if there is none.
 pub(crate) fn bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     disk::read(path, u64::try_from(MOST).unwrap_or(u64::MAX))
+}
+
+/// Whether a file was emptied, or has never held a beat.
+pub(crate) fn is_blank(file: &[u8]) -> bool {
+    file.get(..LINE).is_some_and(|line| line.iter().all(|byte| *byte == BLANK))
 }
 
 /// The beat of a file; `None` if not even its number can be told.

@@ -1,14 +1,14 @@
 //! Two files that are written over in turns, for beats that are acknowledged before there is another, as nearly all are.
 //!
-//! Nothing of a directory changes then, and no file grows: one `fdatasync` a beat. The one that was written before stays whole
-//! while the other is written, so a crash at any moment leaves at least that.
+//! Nothing of a directory changes then, and no file grows: one `fdatasync` a beat, and no room on a disk that is full. The one that
+//! was written before stays whole while the other is written, so a crash at any moment leaves at least that.
 
 use std::path::{Path, PathBuf};
 
 use crate::disk::{self, DiskError};
 use crate::spool::record;
 
-pub(crate) const NAMES: [&str; 2] = ["0.slot", "1.slot"];
+const NAMES: [&str; 2] = ["0.slot", "1.slot"];
 
 #[derive(Debug)]
 pub(crate) struct Slots {
@@ -27,20 +27,29 @@ pub(crate) struct Found {
 }
 
 impl Slots {
+    /// Reads what is there, and takes the room that it has not yet.
     pub(crate) fn open(dir: &Path) -> (Self, Found) {
         let paths = NAMES.map(|name| dir.join(name));
         let mut unknown = Vec::new();
         let numbers = paths.each_ref().map(|path| {
             let number = match record::bytes(path) {
-                Ok(None) => return None,
-                Ok(Some(file)) => record::read(&file).map(|record| record.sequence),
+                Ok(None) => None,
+                Ok(Some(file)) if record::is_blank(&file) => None,
+                Ok(Some(file)) => match record::read(&file) {
+                    Some(record) => Some(record.sequence),
+                    None => {
+                        unknown.push(path.clone());
+                        return None;
+                    }
+                },
                 Err(error) => {
                     tracing::warn!(%error, "A beat cannot be read.");
-                    None
+                    unknown.push(path.clone());
+                    return None;
                 }
             };
-            if number.is_none() {
-                unknown.push(path.clone());
+            if let Err(error) = disk::pad(path, record::MOST, record::BLANK) {
+                tracing::warn!(%error, "There is no room for beats: while that lasts, none is sent.");
             }
             number
         });
@@ -60,10 +69,11 @@ impl Slots {
         Ok(())
     }
 
-    /// Removes both.
+    /// Empties both, which keep their room.
     pub(crate) fn clear(&self) -> Result<(), DiskError> {
+        let blanks = [record::BLANK; record::MOST];
         // The older one first: alone it would be taken for the last.
-        disk::remove(&self.paths[self.next])?;
-        disk::remove(self.last())
+        disk::overwrite(&self.paths[self.next], &blanks)?;
+        disk::overwrite(self.last(), &blanks)
     }
 }

@@ -21,7 +21,7 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use safeguard_protocol::{
-    Assessment, Beat, Challenge, Counts, Digest, Enrolment, Envelope, Exceptions, IdentityProof, Kind, Logs,
+    Assessment, Beat, Challenge, Counts, Digest, Enrolled, Enrolment, Envelope, Exceptions, IdentityProof, Kind, Logs,
     Membership, Policy, Program, Proofs, PublicKey, RoleMapping, SigningKey, Spool, Statement,
 };
 use tokio::time::Instant;
@@ -118,11 +118,12 @@ struct Node {
     key: SigningKey,
     sequence: u64,
     previous: Option<Digest>,
+    nonce: Option<String>,
 }
 
 impl Node {
     fn new(n: usize) -> Self {
-        Self { n, key: SigningKey::generate().unwrap().0, sequence: 0, previous: None }
+        Self { n, key: SigningKey::generate().unwrap().0, sequence: 0, previous: None, nonce: None }
     }
 
     fn next(&mut self) -> Bytes {
@@ -148,7 +149,7 @@ impl Node {
                 made_at_ms: now,
                 uptime_ms: 1_000 * self.sequence,
                 clock_offset_ms: Some(3),
-                server_nonce: Some("A".repeat(43)),
+                server_nonce: self.nonce.clone(),
                 next_due_s: 60,
             },
             program: Program { version: "0.1.0".to_owned(), binary: Some(digest) },
@@ -232,9 +233,11 @@ impl Lane {
         let (envelope, _) = Envelope::seal_json(Kind::Enrolment, &enrolment, &node.key).unwrap();
         let (status, body) = self.ask("POST", "/v1/enroll", envelope.to_bytes().into()).await;
         assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
+        let enrolled = Envelope::read(&body, 16_384).unwrap().open::<Enrolled>(Kind::Enrolled, &self.key).unwrap();
+        self.nodes[at].nonce = Some(enrolled.content.nonce);
     }
 
-    /// Each node once in a period, so many times. Beats are signed before their time.
+    /// Each node once in a period, so many times. Beats are signed before their time, and repeat a nonce that is still good.
     async fn beat(mut self, times: u64, period: u64) -> Vec<Duration> {
         let (start, mut waits) = (Instant::now() + Duration::from_secs(1), Vec::new());
         let count = u32::try_from(self.nodes.len().max(1)).unwrap();

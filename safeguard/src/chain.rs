@@ -11,6 +11,39 @@ pub struct Chain {
     pub last: Option<Digest>,
 }
 
+/// Why the newest beat tells nothing of now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    /// The clock that it was made by is too far from ours: the difference, in milliseconds; positive if it is ahead.
+    Clock(i64),
+    /// It repeats no nonce that its key was given lately: it may have been signed long before.
+    Contact,
+}
+
+/// When a beat came, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// Now.
+    pub now_ms: i64,
+    /// When the nonce that it repeats was given to its key, if it was.
+    pub contact_ms: Option<i64>,
+    /// How long the node may be silent, in milliseconds. A nonce is as good for that long, so that what was signed beforehand keeps
+    /// a node alive hardly longer than if it said nothing.
+    pub patience_ms: i64,
+}
+
+impl Seen {
+    fn late(&self, made_at_ms: i64) -> Option<Late> {
+        let off = made_at_ms.saturating_sub(self.now_ms);
+        if off.saturating_abs() > limits::CLOCK_SKEW_MS {
+            return Some(Late::Clock(off));
+        }
+        let good = self.patience_ms.max(limits::CLOCK_SKEW_MS);
+        let lately = |given: i64| given.saturating_sub(self.now_ms).saturating_abs() <= good;
+        (!self.contact_ms.is_some_and(lately)).then_some(Late::Contact)
+    }
+}
+
 /// Where a beat belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
@@ -20,8 +53,8 @@ pub enum Place {
         gap: Option<(u64, u64)>,
         /// It follows directly, and names another statement before it than the one that is known.
         forked: bool,
-        /// Its clock is near ours: it tells of now.
-        timely: bool,
+        /// Why it tells nothing of now, if it does not.
+        late: Option<Late>,
     },
     /// Older than the newest, and not known: it fills a gap, or nothing.
     Older,
@@ -34,14 +67,13 @@ pub enum Place {
 impl Chain {
     /// Where a beat belongs. `stored` gives what is known of the statement with the beat's own number, where that is not the
     /// newest: the first eight bytes of its digest.
-    pub fn place(&self, beat: &Beat, digest: &Digest, now_ms: i64, stored: impl FnOnce(u64) -> Option<i64>) -> Place {
+    pub fn place(&self, beat: &Beat, digest: &Digest, seen: &Seen, stored: impl FnOnce(u64) -> Option<i64>) -> Place {
         if beat.sequence > self.sequence {
             let next = self.sequence.saturating_add(1);
             let gap = (beat.sequence > next).then(|| (next, beat.sequence - 1));
             let known = self.last.is_some() || self.sequence == 0;
             let forked = gap.is_none() && known && beat.previous != self.last;
-            let skew = beat.made_at_ms.abs_diff(now_ms);
-            return Place::Newest { gap, forked, timely: skew <= limits::CLOCK_SKEW_MS.unsigned_abs() };
+            return Place::Newest { gap, forked, late: seen.late(beat.made_at_ms) };
         }
         let known = if beat.sequence == self.sequence { self.last.map(|last| short(&last)) } else { None };
         match known.or_else(|| stored(beat.sequence)) {

@@ -98,6 +98,7 @@ fn node(row: NodeRow, enrolled: bool) -> Node {
             first_seen_ms: row.first_seen_ms,
             enrolled,
             last_live_ms: row.last_live_ms,
+            late: None,
             next_due_ms: i64::from(row.next_due_s) * 1_000,
             assessed_ms: row.assessed_ms,
             critical: list(&row.critical),
@@ -114,11 +115,9 @@ fn node(row: NodeRow, enrolled: bool) -> Node {
 }
 
 impl Known {
-    /// Takes in what the newest statement says.
-    pub fn hear(&mut self, statement: &Statement, live: bool, now_ms: i64) {
-        if live {
-            self.last_live_ms = Some(now_ms);
-        }
+    /// Takes in what the newest statement says, if it is live.
+    pub fn hear(&mut self, statement: &Statement, now_ms: i64) {
+        self.last_live_ms = Some(now_ms);
         self.next_due_ms = i64::from(statement.beat.next_due_s) * 1_000;
         let assessment = statement.assessment.as_ref();
         // A node that says it looked tomorrow looked now, at the latest.

@@ -3,6 +3,7 @@
 //! In this order, so that what costs nothing to refuse costs nothing: length, form, key, signature, rate, content. Nothing of a
 //! payload is looked at before its signature holds.
 
+mod contact;
 mod limiter;
 mod nonces;
 
@@ -24,6 +25,7 @@ use tokio::sync::Semaphore;
 
 use crate::registrar::{Desk, Job, Refused};
 use crate::vouching::Vouching;
+use contact::Contact;
 use limiter::Limiter;
 use nonces::Nonces;
 
@@ -45,6 +47,7 @@ pub struct Ingest {
     vouching: Vouching,
     key: SigningKey,
     nonces: Nonces,
+    contact: Contact,
     beats: Limiter<[u8; 32]>,
     challenges: Limiter<std::net::IpAddr>,
     enrolling: Semaphore,
@@ -59,6 +62,7 @@ impl Ingest {
         Arc::new(Self {
             desk,
             vouching,
+            contact: Contact::new(&key),
             key,
             nonces: Nonces::default(),
             beats: Limiter::new(BURST, PER_SECOND),
@@ -127,19 +131,20 @@ impl Ingest {
             tracing::warn!(tenant = said.tenant, node = said.node_name, code, detail, "An enrolment is refused.");
             Refused::new(denied.code, denied.message)
         })?;
-        let (in_reply_to, key_id, assurance) = (opened.digest, opened.key.id(), verified.assurance);
+        let (in_reply_to, key, assurance) = (opened.digest, opened.key, verified.assurance);
         let known = self
             .desk
             .ask(|answer| Job::Enrol { enrolment: Box::new(opened), verified: Box::new(verified), answer })
             .await?;
+        let now_ms = (self.now_ms)();
         Ok(Enrolled {
             version: VERSION,
             in_reply_to,
-            key_id,
+            key_id: key.id(),
             assurance,
             sequence: known.sequence,
-            server_time_ms: (self.now_ms)(),
-            nonce: nonces::random(),
+            server_time_ms: now_ms,
+            nonce: self.contact.give(&key, now_ms),
             interval_s: self.interval_s,
         })
     }
@@ -166,16 +171,19 @@ impl Ingest {
             let message = "more beats than are taken of one node";
             return Err(Refused { retry_after_s: Some(30), ..Refused::new(Code::RateLimited, message) });
         }
-        let (in_reply_to, key_id, sequence) = (opened.digest, opened.key.id(), opened.content.beat.sequence);
-        let taken = self.desk.ask(|answer| Job::Beat { statement: Box::new(opened), envelope, answer }).await?;
+        let (in_reply_to, key, sequence) = (opened.digest, opened.key, opened.content.beat.sequence);
+        let contact_ms = opened.content.beat.server_nonce.as_ref().and_then(|nonce| self.contact.given_ms(&key, nonce));
+        let beat = |answer| Job::Beat { statement: Box::new(opened), contact_ms, envelope, answer };
+        let taken = self.desk.ask(beat).await?;
+        let now_ms = (self.now_ms)();
         Ok(Acknowledgement {
             version: VERSION,
             in_reply_to,
-            key_id,
+            key_id: key.id(),
             sequence,
             received: taken.received,
-            server_time_ms: (self.now_ms)(),
-            nonce: nonces::random(),
+            server_time_ms: now_ms,
+            nonce: self.contact.give(&key, now_ms),
             interval_s: self.interval_s,
             want: taken.want,
             posture: taken.posture,

@@ -86,6 +86,8 @@ pub enum Job {
     Beat {
         /// What it says.
         statement: Box<Opened<Statement>>,
+        /// When the nonce that it repeats was given to its key, if it was.
+        contact_ms: Option<i64>,
         /// As it came.
         envelope: Vec<u8>,
         /// Where the answer goes.
@@ -298,8 +300,8 @@ impl Registrar {
     /// Does one thing. An error is the store's: nothing of the batch is kept then.
     fn job(&mut self, job: Job, batch: &Batch<'_>, told: &mut Vec<Told>, now_ms: i64) -> rusqlite::Result<()> {
         match job {
-            Job::Beat { statement, envelope, answer } => {
-                let result = self.beat(batch, &statement, &envelope, now_ms)?;
+            Job::Beat { statement, contact_ms, envelope, answer } => {
+                let result = self.beat(batch, &statement, (contact_ms, &envelope), now_ms)?;
                 told.push(later(answer, result));
             }
             Job::Enrol { enrolment, verified, answer } => {

@@ -5,6 +5,7 @@
 
 use safeguard_protocol::{Posture, State};
 
+use crate::chain::Late;
 use crate::expected::InstanceState;
 
 /// Reasons that are told.
@@ -30,6 +31,8 @@ pub struct Known {
     pub enrolled: bool,
     /// Its last live beat, by our clock.
     pub last_live_ms: Option<i64>,
+    /// Why its newest beat tells nothing of now, if it does not. Not kept over a restart: the next beat tells it again.
+    pub late: Option<Late>,
     /// When its next beat is due, after the last one.
     pub next_due_ms: i64,
     /// When its last assessment ended, by its clock, and not later than now by ours.
@@ -60,18 +63,18 @@ pub fn state(known: &Known, periods: &Periods, alive_since_ms: i64, now_ms: i64)
     let Some(last) = known.last_live_ms else {
         let silent = now_ms - known.first_seen_ms.max(alive_since_ms);
         let word = if known.enrolled { "it enrolled and has sent no beat in time" } else { "it has never enrolled" };
-        let late = if silent > periods.grace_ms {
+        let since = if silent > periods.grace_ms {
             format!("{word}, {} after it was first seen", words(silent))
         } else {
             format!("{word} yet")
         };
         let state = if known.enrolled && silent > periods.grace_ms { State::Missing } else { State::NeverEnrolled };
-        return (state, [late].into_iter().chain(instance(known)).collect());
+        return (state, [since].into_iter().chain(late(known)).chain(instance(known)).collect());
     };
     let silent = now_ms - last.max(alive_since_ms);
-    if silent > 3 * known.next_due_ms.max(periods.interval_ms) {
+    if silent > patience_ms(known.next_due_ms, periods) {
         let silence = format!("no live beat for {}", words(now_ms - last));
-        return (State::Missing, [silence].into_iter().chain(instance(known)).collect());
+        return (State::Missing, [silence].into_iter().chain(late(known)).chain(instance(known)).collect());
     }
     match known.assessed_ms {
         None => return (State::Stale, vec!["it has not been assessed yet".to_owned()]),
@@ -97,6 +100,26 @@ pub fn state(known: &Known, periods: &Periods, alive_since_ms: i64, now_ms: i64)
 pub fn posture(before: Option<&Posture>, (state, reasons): (State, Vec<String>), now_ms: i64) -> Posture {
     let since_ms = before.filter(|before| before.state == state).map_or(now_ms, |before| before.since_ms);
     Posture { state, since_ms, reasons }
+}
+
+/// How long a node that promised its next beat in so many milliseconds may be silent, in milliseconds: three intervals.
+#[must_use]
+pub fn patience_ms(next_due_ms: i64, periods: &Periods) -> i64 {
+    3 * next_due_ms.max(periods.interval_ms)
+}
+
+/// Why a node that speaks counts as silent.
+fn late(known: &Known) -> Option<String> {
+    known.late.map(|late| match late {
+        Late::Clock(off) => {
+            let way = if off > 0 { "ahead" } else { "behind" };
+            format!("it speaks, but its clock is {} {way}", words(off.saturating_abs()))
+        }
+        Late::Contact => {
+            "it speaks, but what it says may have been signed long before: it repeats no nonce that it was given lately"
+                .to_owned()
+        }
+    })
 }
 
 /// What EC2 says of the instance of a silent node.

@@ -43,7 +43,6 @@ pub(crate) struct Now {
     pub(crate) now_ms: i64,
     pub(crate) uptime_ms: u64,
     pub(crate) clock_offset_ms: Option<i64>,
-    pub(crate) server_nonce: Option<String>,
     pub(crate) next_due_s: u32,
 }
 
@@ -152,6 +151,7 @@ impl Chain {
         let state = &mut keyed.state;
         state.boot_id = Some(node.boot_id.clone());
         (state.assurance, state.enrolled_at_ms) = (Some(enrolled.assurance), Some(now_ms));
+        state.hear(&enrolled.nonce);
         if enrolled.sequence > state.sequence {
             tracing::warn!(
                 known = enrolled.sequence,
@@ -181,7 +181,7 @@ impl Chain {
             made_at_ms: now.now_ms,
             uptime_ms: now.uptime_ms,
             clock_offset_ms: now.clock_offset_ms,
-            server_nonce: now.server_nonce,
+            server_nonce: state.nonce.clone(),
             next_due_s: now.next_due_s,
         };
         let spool = SpoolSaid { beats, oldest_ms, dropped };
@@ -262,6 +262,7 @@ impl Chain {
             || (sequence == state.sequence && !stays);
         state.declared(&sent.spool.dropped);
         state.posture = Some(acknowledgement.posture.clone());
+        state.hear(&acknowledgement.nonce);
         if acknowledgement.received != Received::Late
             && state.acknowledged.as_ref().is_none_or(|before| before.sequence < sequence)
         {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use safeguard_protocol::{
-    Acknowledgement, Code, Enrolment, Envelope, Kind, Refusal, Remedy, Statement, VERSION, binding,
+    Acknowledgement, Code, Enrolment, Envelope, Kind, Received, Refusal, Remedy, Statement, VERSION, binding,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -46,9 +46,10 @@ pub(crate) struct Outside {
 /// What the last verified reply told.
 #[derive(Debug, Default)]
 struct Contact {
-    nonce: Option<String>,
     clock_offset_ms: Option<i64>,
     interval_s: Option<u32>,
+    /// How many of the newest beats were late, one after the other.
+    late: u32,
 }
 
 pub(crate) struct Run {
@@ -126,23 +127,32 @@ impl Run {
         if self.told.as_ref().is_some_and(|told| posture.calls_for_a_beat(told)) {
             self.schedule.hurry(now);
         }
-        if self.schedule.is_due(now)
-            && let Err(error) = self.make(posture)
+        let due = self.schedule.is_due(now);
+        if due
+            && self.chain.standing(&posture.node) == Standing::NeedsKey
+            && let Err(error) = self.chain.new_key(&posture.node)
         {
-            self.failed(Failed::Chain(error), None);
-            // Not at once again: the disk has to be mended first.
-            self.schedule.made(now, INTERVAL, fastrand::u32(0..100));
+            return self.put_off(error);
+        }
+        // Before the beat: it repeats the nonce of the enrolment, and without one it is late.
+        if due && self.schedule.may_try(now) && self.chain.standing(&posture.node) == Standing::NeedsEnrolment {
+            self.attempt(posture).await;
+        }
+        if due && let Err(error) = self.make(posture) {
+            return self.put_off(error);
         }
         if self.schedule.may_try(now) && self.chain.waiting().0 > 0 {
             self.attempt(posture).await;
         }
     }
 
-    /// Makes a beat, and a key before the first.
+    /// Not at once again: the disk has to be mended first.
+    fn put_off(&mut self, error: ChainError) {
+        self.failed(Failed::Chain(error), None);
+        self.schedule.made(Instant::now(), INTERVAL, fastrand::u32(0..100));
+    }
+
     fn make(&mut self, posture: &Arc<Posture>) -> Result<(), ChainError> {
-        if self.chain.standing(&posture.node) == Standing::NeedsKey {
-            self.chain.new_key(&posture.node)?;
-        }
         let most = (self.settings.spool_bytes, self.settings.spool_age);
         self.chain.make(posture, self.now(), most)?;
         self.told = Some(posture.clone());
@@ -155,7 +165,6 @@ impl Run {
             now_ms: (self.outside.clock.now_ms)(),
             uptime_ms: (self.outside.clock.uptime_ms)(),
             clock_offset_ms: self.contact.clock_offset_ms,
-            server_nonce: self.contact.nonce.clone(),
             next_due_s: u32::try_from(self.interval().as_secs()).unwrap_or(u32::MAX).max(1),
         }
     }
@@ -222,7 +231,7 @@ impl Run {
         let (envelope, digest) = sealed.map_err(|error| Failed::Proofs(error.to_string()))?;
         let enrolled = self.exchange.enrol(&envelope, digest).await?;
         let now_ms = (self.outside.clock.now_ms)();
-        self.hear(enrolled.nonce.clone(), enrolled.server_time_ms, enrolled.interval_s);
+        self.hear(enrolled.server_time_ms, enrolled.interval_s);
         self.chain.enrolled(node, &enrolled, now_ms)?;
         if self.chain.waiting().0 == 0 {
             // What waited was made in ignorance of what was sent before. The node has still to say that it is there.
@@ -239,10 +248,24 @@ impl Run {
 
     async fn send(&mut self, beat: Stored) -> Result<(), Failed> {
         let acknowledgement = self.exchange.beat(beat.envelope, beat.digest).await?;
-        let server_time_ms = acknowledgement.server_time_ms;
-        self.hear(acknowledgement.nonce.clone(), server_time_ms, acknowledgement.interval_s);
+        self.hear(acknowledgement.server_time_ms, acknowledgement.interval_s);
         self.tell_state(&acknowledgement);
         self.chain.acknowledged(&beat.statement, &acknowledgement, (self.outside.clock.now_ms)())?;
+        if self.chain.state().is_some_and(|state| state.sequence == acknowledgement.sequence) {
+            let late = acknowledgement.received == Received::Late;
+            self.contact.late = if late { self.contact.late.saturating_add(1) } else { 0 };
+            match self.contact.late {
+                // It repeated no nonce, or an old one, as after an outage. The next one repeats that of this reply.
+                1 => self.schedule.hurry(Instant::now()),
+                // It was not for want of a nonce.
+                2 => tracing::warn!(
+                    clock_offset_ms = self.contact.clock_offset_ms,
+                    remedy = "see whether the node's clock is set: `timedatectl`",
+                    "The safeguard counts what this node says as late: the node is not alive by it."
+                ),
+                _ => {}
+            }
+        }
         self.outside.turns.note();
         for digest in acknowledgement.want.iter().take(safeguard_protocol::limits::WANTED) {
             let Some(report) = self.outside.reports.report(digest) else { continue };
@@ -261,10 +284,10 @@ impl Run {
     }
 
     /// What a verified reply tells of the safeguard.
-    fn hear(&mut self, nonce: String, server_time_ms: i64, interval_s: u32) {
+    fn hear(&mut self, server_time_ms: i64, interval_s: u32) {
         let offset = (self.outside.clock.now_ms)().saturating_sub(server_time_ms);
         let interval_s = Some(interval_s).filter(|seconds| *seconds > 0);
-        self.contact = Contact { nonce: Some(nonce), clock_offset_ms: Some(offset), interval_s };
+        self.contact = Contact { clock_offset_ms: Some(offset), interval_s, ..self.contact };
         self.schedule.at_the_latest(self.interval());
     }
 

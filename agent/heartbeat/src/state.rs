@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use safeguard_protocol::{Assurance, Digest, KeyId, Posture, SequenceRange, SigningKey};
+use safeguard_protocol::{Assurance, Digest, KeyId, Posture, SequenceRange, SigningKey, limits};
 use serde::{Deserialize, Serialize};
 
 use crate::disk::{self, DiskError};
@@ -39,6 +39,9 @@ pub(crate) struct State {
     pub(crate) acknowledged: Option<Acknowledged>,
     /// How the safeguard sees the node.
     pub(crate) posture: Option<Posture>,
+    /// The nonce of the last reply, which the next statement repeats.
+    #[serde(default)]
+    pub(crate) nonce: Option<String>,
 }
 
 impl State {
@@ -56,7 +59,13 @@ impl State {
             dropped: Vec::new(),
             acknowledged: None,
             posture: None,
+            nonce: None,
         }
+    }
+
+    /// Takes a nonce to repeat. One that no statement can hold is none.
+    pub(crate) fn hear(&mut self, nonce: &str) {
+        self.nonce = Some(nonce).filter(|nonce| nonce.len() <= limits::NONCE_CHARACTERS).map(str::to_owned);
     }
 
     /// Notes a number that will never be sent.

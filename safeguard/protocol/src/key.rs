@@ -78,6 +78,13 @@ impl SigningKey {
         self.public
     }
 
+    /// A secret for another use that only the holder of this key can make, always the same for a use: the SHA-256 of a signature,
+    /// which in Ed25519 depends on key and message alone (RFC 8032, 5.1.6). No envelope begins like what is signed here.
+    #[must_use]
+    pub fn derive(&self, usage: &str) -> [u8; 32] {
+        *Digest::of(&self.sign(format!("safeguard secret 1 {usage}").as_bytes())).as_bytes()
+    }
+
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         let mut signature = [0; 64];
         signature.copy_from_slice(self.pair.sign(message).as_ref());
@@ -218,6 +225,14 @@ mod tests {
         assert!(signature.starts_with(&[0x92, 0xa0, 0x09, 0xa9, 0xf0, 0xd4, 0xca, 0xb8]));
         assert!(key.public().verifies(&[0x72], &signature));
         assert!(!key.public().verifies(&[0x73], &signature));
+    }
+
+    #[test]
+    fn a_derived_secret_is_of_one_key_and_one_use() {
+        let (one, two) = (SigningKey::from_seed(&[1; 32]).unwrap(), SigningKey::from_seed(&[2; 32]).unwrap());
+        let again = SigningKey::from_seed(&[1; 32]).unwrap();
+        assert_eq!(one.derive("a"), again.derive("a"));
+        assert!(one.derive("a") != one.derive("b") && one.derive("a") != two.derive("a"));
     }
 
     #[test]

@@ -36,5 +36,7 @@ pub const POSTURE_REASONS: usize = 8;
 pub const BOOT_ID_BYTES: usize = 64;
 /// How long a nonce of a challenge may be used, in seconds.
 pub const NONCE_SECONDS: u32 = 300;
+/// The longest time that a node may promise until its next beat, in seconds.
+pub const NEXT_DUE_SECONDS: u32 = 3_600;
 /// How far a node's clock may be off for a beat to count as live, in milliseconds.
 pub const CLOCK_SKEW_MS: i64 = 300_000;

@@ -32,7 +32,7 @@ pub struct Enrolled {
     pub sequence: u64,
     /// The safeguard's clock, in milliseconds since 1970.
     pub server_time_ms: i64,
-    /// To be said in the next statement.
+    /// To be repeated in the next statement. What is in it is the safeguard's to know.
     pub nonce: String,
     /// Seconds between beats.
     pub interval_s: u32,
@@ -53,7 +53,7 @@ pub struct Acknowledgement {
     pub received: Received,
     /// The safeguard's clock, in milliseconds since 1970.
     pub server_time_ms: i64,
-    /// To be said in the next statement.
+    /// To be repeated in the next statement. What is in it is the safeguard's to know.
     pub nonce: String,
     /// Seconds between beats.
     pub interval_s: u32,
@@ -70,7 +70,8 @@ pub struct Acknowledgement {
 pub enum Received {
     /// The newest, in time: the node is alive.
     Live,
-    /// It fills a gap, or its clock is off by more than five minutes: it is kept, and proves nothing about now.
+    /// It fills a gap, its clock is off by more than five minutes, or it repeats no nonce that the node was given lately: it is kept,
+    /// and proves nothing about now.
     Late,
     /// It was known, to the byte.
     Duplicate,

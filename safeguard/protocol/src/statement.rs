@@ -77,7 +77,7 @@ pub struct Beat {
     /// The node's clock minus the safeguard's, as the last reply showed it, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clock_offset_ms: Option<i64>,
-    /// The nonce of the last reply that was verified: proof of recent contact.
+    /// The nonce of the last reply that was verified: proof of recent contact, without which a beat is late.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_nonce: Option<String>,
     /// When the next one is due at the latest, in seconds.
@@ -327,8 +327,8 @@ impl Statement {
         if self.beat.boot_id.is_empty() || self.beat.boot_id.len() > limits::BOOT_ID_BYTES {
             return Err("beat.boot_id is empty or longer than 64 bytes");
         }
-        if self.beat.sequence == 0 || self.beat.next_due_s == 0 || self.beat.next_due_s > 86_400 {
-            return Err("beat.sequence begins at 1, and beat.next_due_s is from 1 to 86400");
+        if self.beat.sequence == 0 || self.beat.next_due_s == 0 || self.beat.next_due_s > limits::NEXT_DUE_SECONDS {
+            return Err("beat.sequence begins at 1, and beat.next_due_s is from 1 to 3600");
         }
         Ok(())
     }

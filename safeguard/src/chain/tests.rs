@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 const NOW: i64 = 1_800_000_000_000;
+const MINUTE: i64 = 60_000;
+const SEEN: Seen = Seen { now_ms: NOW, contact_ms: Some(NOW - MINUTE), patience_ms: 3 * MINUTE };
 
 fn beat(sequence: u64, previous: Option<Digest>, made_at_ms: i64) -> Beat {
     Beat {
@@ -29,44 +31,66 @@ fn after(n: u64) -> Chain {
 }
 
 fn newest(gap: Option<(u64, u64)>) -> Place {
-    Place::Newest { gap, forked: false, timely: true }
+    Place::Newest { gap, forked: false, late: None }
 }
 
 #[test]
 fn beats_in_order_are_live() {
-    assert_eq!(after(0).place(&beat(1, None, NOW), &digest(1), NOW, |_| None), newest(None));
-    assert_eq!(after(7).place(&beat(8, Some(digest(7)), NOW), &digest(8), NOW, |_| None), newest(None));
+    assert_eq!(after(0).place(&beat(1, None, NOW), &digest(1), &SEEN, |_| None), newest(None));
+    assert_eq!(after(7).place(&beat(8, Some(digest(7)), NOW), &digest(8), &SEEN, |_| None), newest(None));
 }
 
 #[test]
 fn what_is_skipped_is_named() {
-    assert_eq!(after(7).place(&beat(11, Some(digest(10)), NOW), &digest(11), NOW, |_| None), newest(Some((8, 10))));
+    assert_eq!(after(7).place(&beat(11, Some(digest(10)), NOW), &digest(11), &SEEN, |_| None), newest(Some((8, 10))));
 }
 
 #[test]
 fn another_past_is_seen() {
-    let place = after(7).place(&beat(8, Some(digest(70)), NOW), &digest(8), NOW, |_| None);
-    assert_eq!(place, Place::Newest { gap: None, forked: true, timely: true });
-    let place = after(7).place(&beat(8, None, NOW), &digest(8), NOW, |_| None);
+    let place = after(7).place(&beat(8, Some(digest(70)), NOW), &digest(8), &SEEN, |_| None);
+    assert_eq!(place, Place::Newest { gap: None, forked: true, late: None });
+    let place = after(7).place(&beat(8, None, NOW), &digest(8), &SEEN, |_| None);
     assert!(matches!(place, Place::Newest { forked: true, .. }));
 }
 
 #[test]
 fn a_clock_that_is_off_by_an_hour_tells_nothing_of_now() {
-    for made in [NOW - 3_600_000, NOW + 3_600_000, i64::MIN, i64::MAX] {
-        let place = after(7).place(&beat(8, Some(digest(7)), made), &digest(8), NOW, |_| None);
-        assert_eq!(place, Place::Newest { gap: None, forked: false, timely: false }, "{made}");
+    for off in [-3_600_000, 3_600_000, -5 * MINUTE - 1, 5 * MINUTE + 1, i64::MIN, i64::MAX] {
+        let made = NOW.saturating_add(off);
+        let place = after(7).place(&beat(8, Some(digest(7)), made), &digest(8), &SEEN, |_| None);
+        let late = Some(Late::Clock(made.saturating_sub(NOW)));
+        assert_eq!(place, Place::Newest { gap: None, forked: false, late }, "{made}");
+    }
+}
+
+#[test]
+fn what_repeats_no_nonce_of_late_tells_nothing_of_now() {
+    let late = |contact_ms, patience_ms| {
+        let seen = Seen { now_ms: NOW, contact_ms, patience_ms };
+        match after(7).place(&beat(8, Some(digest(7)), NOW), &digest(8), &seen, |_| None) {
+            Place::Newest { late, .. } => late,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (ago, patience) in [(5 * MINUTE, MINUTE), (30 * MINUTE, 30 * MINUTE), (-MINUTE, MINUTE)] {
+        assert_eq!(late(Some(NOW - ago), patience), None, "{ago} {patience}");
+    }
+    for (ago, patience) in [(5 * MINUTE + 1, MINUTE), (30 * MINUTE + 1, 30 * MINUTE), (-6 * MINUTE, MINUTE)] {
+        assert_eq!(late(Some(NOW - ago), patience), Some(Late::Contact), "{ago} {patience}");
+    }
+    for never in [None, Some(i64::MIN), Some(i64::MAX)] {
+        assert_eq!(late(never, 3 * MINUTE), Some(Late::Contact));
     }
 }
 
 #[test]
 fn the_same_again_is_a_duplicate_and_another_with_its_number_is_not() {
-    assert_eq!(after(7).place(&beat(7, Some(digest(6)), NOW), &digest(7), NOW, |_| None), Place::Duplicate);
-    assert_eq!(after(7).place(&beat(7, Some(digest(6)), NOW), &digest(70), NOW, |_| None), Place::Reused);
+    assert_eq!(after(7).place(&beat(7, Some(digest(6)), NOW), &digest(7), &SEEN, |_| None), Place::Duplicate);
+    assert_eq!(after(7).place(&beat(7, Some(digest(6)), NOW), &digest(70), &SEEN, |_| None), Place::Reused);
     let stored = |n| Some(short(&digest(n)));
-    assert_eq!(after(7).place(&beat(3, Some(digest(2)), NOW), &digest(3), NOW, stored), Place::Duplicate);
-    assert_eq!(after(7).place(&beat(3, Some(digest(2)), NOW), &digest(30), NOW, stored), Place::Reused);
-    assert_eq!(after(7).place(&beat(3, Some(digest(2)), NOW), &digest(3), NOW, |_| None), Place::Older);
+    assert_eq!(after(7).place(&beat(3, Some(digest(2)), NOW), &digest(3), &SEEN, stored), Place::Duplicate);
+    assert_eq!(after(7).place(&beat(3, Some(digest(2)), NOW), &digest(30), &SEEN, stored), Place::Reused);
+    assert_eq!(after(7).place(&beat(3, Some(digest(2)), NOW), &digest(3), &SEEN, |_| None), Place::Older);
 }
 
 proptest! {
@@ -76,7 +100,7 @@ proptest! {
         let (mut chain, mut stored, mut open) = (Chain::default(), BTreeMap::new(), std::collections::BTreeSet::new());
         for n in &order {
             let statement = beat(*n, (*n > 1).then(|| digest(n - 1)), NOW);
-            let place = chain.place(&statement, &digest(*n), NOW, |n| stored.get(&n).copied());
+            let place = chain.place(&statement, &digest(*n), &SEEN, |n| stored.get(&n).copied());
             match place {
                 Place::Newest { gap, forked, .. } => {
                     prop_assert!(!forked);

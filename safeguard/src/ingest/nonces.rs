@@ -1,4 +1,4 @@
-//! Nonces: random, given once, good once, and not for long. They live in memory: after a restart nodes ask for another.
+//! Nonces of enrolments: random, given once, good once, and not for long. They live in memory: after a restart nodes ask for another.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +24,7 @@ struct Out {
 }
 
 /// 32 random bytes in base64url.
-pub(super) fn random() -> String {
+fn random() -> String {
     let mut bytes = [0; limits::NONCE_BYTES];
     // Without random bytes nothing is safe; aws-lc aborts the process before it comes to that.
     SystemRandom::new().fill(&mut bytes).expect("the system gives random bytes");

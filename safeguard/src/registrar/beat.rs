@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{Refused, Registrar, Taken};
-use crate::chain::Place;
+use crate::chain::{Late, Place, Seen};
 use crate::fleet::Node;
 use crate::states;
 use crate::store::{Batch, Heard};
@@ -20,7 +20,7 @@ impl Registrar {
         &mut self,
         batch: &Batch<'_>,
         opened: &Opened<Statement>,
-        envelope: &[u8],
+        (contact_ms, envelope): (Option<i64>, &[u8]),
         now_ms: i64,
     ) -> rusqlite::Result<Result<Taken, Refused>> {
         let (statement, beat) = (&opened.content, &opened.content.beat);
@@ -37,7 +37,8 @@ impl Registrar {
             )));
         }
         let mut failed = None;
-        let place = key.chain.place(beat, &opened.digest, now_ms, |sequence| {
+        let patience_ms = states::patience_ms(i64::from(beat.next_due_s) * 1_000, &self.periods);
+        let place = key.chain.place(beat, &opened.digest, &Seen { now_ms, contact_ms, patience_ms }, |sequence| {
             batch.stored(key.no, sequence).unwrap_or_else(|error| {
                 failed = Some(error);
                 None
@@ -57,7 +58,7 @@ impl Registrar {
             }
             return Ok(Err(Refused::new(Code::RetiredKey, "the key was replaced by another one of this instance")));
         }
-        let (gap, forked, live) = match place {
+        let (gap, forked, late) = match place {
             Place::Duplicate => return Ok(Ok(self.taken(key.node_id, statement, Received::Duplicate))),
             Place::Reused => {
                 let detail = json!({ "sequence": beat.sequence, "key": opened.key.id() });
@@ -68,10 +69,11 @@ impl Registrar {
             Place::Newest { .. } if beat.boot_id != key.boot_id => {
                 return Ok(Err(Refused::new(Code::UnknownBoot, "the key is not enrolled for this boot")));
             }
-            Place::Newest { gap, forked, timely } => (gap, forked, timely),
-            Place::Older => (None, false, false),
+            Place::Newest { gap, forked, late } => (gap, forked, late),
+            Place::Older => (None, false, None),
         };
         let newest = matches!(place, Place::Newest { .. });
+        let live = newest && late.is_none();
         let heard = Heard {
             node_id: key.node_id,
             key_no: key.no,
@@ -101,7 +103,7 @@ impl Registrar {
                 known.chain.sequence = beat.sequence;
                 known.chain.last = Some(opened.digest);
             }
-            self.hear(batch, key.node_id, statement, live, now_ms)?;
+            self.hear(batch, key.node_id, statement, late, now_ms)?;
             self.speaks_again(batch, key.node_id, live, now_ms)?;
             self.judge(batch, key.node_id, Some((&opened.digest, envelope)), now_ms)?;
         }
@@ -109,19 +111,23 @@ impl Registrar {
         Ok(Ok(self.taken(key.node_id, statement, received)))
     }
 
-    /// What the newest statement changes of its node.
+    /// What the newest statement changes of its node: nothing but that it was heard, if it is late.
     fn hear(
         &mut self,
         batch: &Batch<'_>,
         node_id: i64,
         statement: &Statement,
-        live: bool,
+        late: Option<Late>,
         now_ms: i64,
     ) -> rusqlite::Result<()> {
-        batch.heard_of(node_id, statement, live, now_ms)?;
         let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(()) };
+        node.known.late = late;
+        if late.is_some() {
+            return batch.heard_late(node_id, now_ms);
+        }
+        batch.heard(node_id, statement, now_ms)?;
         let assessed_before = node.known.assessed_ms;
-        node.known.hear(statement, live, now_ms);
+        node.known.hear(statement, now_ms);
         node.group.clone_from(&statement.node_group);
         if let Some(assessment) = &statement.assessment
             && node.known.assessed_ms != assessed_before

@@ -63,6 +63,20 @@ fn while_we_were_away_nobody_went_missing() {
     assert_eq!(state(&known, &PERIODS, NOW - 4 * MIN, NOW).0, State::Missing);
 }
 
+/// Who is paged for a silent node that speaks has to know why that does not count.
+#[test]
+fn a_node_that_speaks_and_is_missing_says_why() {
+    for (late, word) in [
+        (Late::Clock(-60 * MIN), "its clock is 60 min behind"),
+        (Late::Clock(i64::MAX), "ahead"),
+        (Late::Contact, "it repeats no nonce"),
+    ] {
+        let known = Known { late: Some(late), last_live_ms: Some(NOW - 60 * MIN), ..well() };
+        let (state, reasons) = state(&known, &PERIODS, 0, NOW);
+        assert!(state == State::Missing && reasons[1].contains(word), "{reasons:?}");
+    }
+}
+
 #[test]
 fn a_node_that_was_told_to_beat_seldom_is_waited_for() {
     let known = Known { last_live_ms: Some(NOW - 20 * MIN), next_due_ms: 10 * MIN, ..well() };

@@ -260,23 +260,33 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// What the newest beat changes of its node.
+    /// That a node spoke, and nothing of what it said: it may be old.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn heard_of(&self, node_id: i64, statement: &Statement, live: bool, now_ms: i64) -> rusqlite::Result<()> {
+    pub fn heard_late(&self, node_id: i64, now_ms: i64) -> rusqlite::Result<()> {
+        self.0
+            .prepare_cached("UPDATE node SET last_beat_ms = ?2 WHERE id = ?1")?
+            .execute(params![node_id, now_ms])
+            .map(drop)
+    }
+
+    /// What the newest beat changes of its node, if it is live.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn heard(&self, node_id: i64, statement: &Statement, now_ms: i64) -> rusqlite::Result<()> {
         let assessment = statement.assessment.as_ref();
         let critical = assessment.map(|a| serde_json::to_string(&a.critical).unwrap_or_default());
         self.0
             .prepare_cached(
-                "UPDATE node SET last_beat_ms = ?2, last_live_ms = CASE WHEN ?3 THEN ?2 ELSE last_live_ms END, next_due_s = ?4,
-                     assessed_ms = ?5, critical = ?6, critical_more = ?7, cluster = ?8, node_group = ?9, node_name = ?10
+                "UPDATE node SET last_beat_ms = ?2, last_live_ms = ?2, next_due_s = ?3, assessed_ms = ?4, critical = ?5,
+                     critical_more = ?6, cluster = ?7, node_group = ?8, node_name = ?9
                  WHERE id = ?1",
             )?
             .execute(params![
                 node_id,
                 now_ms,
-                live,
                 statement.beat.next_due_s,
                 assessment.map(|a| a.finished_at_ms.min(now_ms)),
                 critical.as_deref().unwrap_or("[]"),

@@ -1,6 +1,9 @@
 //! Beats: in order, again, too late, with a hole, and by two.
 
-use safeguard_protocol::{Code, Received, SequenceRange, State};
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use safeguard_daemon::clock;
+use safeguard_protocol::{Code, Digest, Received, SequenceRange, State, Statement};
 
 use crate::node::{Safeguard, code};
 
@@ -77,6 +80,74 @@ async fn a_clock_that_is_off_by_an_hour_is_never_live() {
         assert_eq!(node.say(&statement).await.unwrap().received, Received::Late);
     }
     assert_eq!(safeguard.stored::<Option<i64>>("SELECT last_live_ms FROM node"), None);
+}
+
+/// Somebody who had the node for a while signed what it is to say later. That keeps it alive no longer than silence is borne.
+#[tokio::test]
+async fn what_was_signed_long_before_is_never_live() {
+    static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
+    let now_ms = || clock::now_ms() + AHEAD_MS.load(Ordering::Relaxed);
+    let safeguard = Safeguard::start_in(tempfile::tempdir().unwrap(), now_ms).await;
+    let mut node = safeguard.node(1).await;
+    node.beat().await.unwrap();
+    let mut beforehand: Vec<Statement> = Vec::new();
+    for minute in 1..=20 {
+        let mut statement = node.next();
+        statement.beat.made_at_ms += minute * 60_000;
+        let assessment = statement.assessment.as_mut().unwrap();
+        assessment.finished_at_ms += minute * 60_000;
+        node.previous = Some(Digest::of(&serde_json::to_vec(&statement).unwrap()));
+        beforehand.push(statement);
+    }
+    let mut live = 0;
+    for statement in &beforehand {
+        AHEAD_MS.fetch_add(60_000, Ordering::Relaxed);
+        live += i32::from(node.say(statement).await.unwrap().received == Received::Live);
+    }
+    // Five minutes, and what the test itself takes.
+    assert!((4..=5).contains(&live), "{live}");
+    let state = || safeguard.stored::<String>("SELECT state FROM node");
+    assert_eq!(state(), "missing");
+    let reasons: String = safeguard.stored("SELECT reasons FROM node");
+    assert!(reasons.contains("it repeats no nonce that it was given lately"), "{reasons}");
+    // The node itself has heard what it was told, and says so.
+    let mut own = node.next();
+    own.beat.made_at_ms = now_ms();
+    own.assessment.as_mut().unwrap().finished_at_ms = now_ms();
+    assert_eq!(node.say(&own).await.unwrap().received, Received::Live);
+    assert_eq!(state(), "compliant");
+}
+
+#[tokio::test]
+async fn a_nonce_is_of_the_node_that_it_was_given_to_and_holds_over_a_restart() {
+    let safeguard = Safeguard::start().await;
+    let (mut node, other) = (safeguard.node(1).await, safeguard.node(2).await);
+    for nonce in [None, Some("A".repeat(43)), other.contact()] {
+        let mut statement = node.next();
+        statement.beat.server_nonce = nonce;
+        assert_eq!(node.say(&statement).await.unwrap().received, Received::Late);
+    }
+    assert_eq!(safeguard.stored::<Option<i64>>("SELECT last_live_ms FROM node WHERE id = 1"), None);
+    assert_eq!(node.beat().await.unwrap().received, Received::Live);
+    let safeguard = safeguard.restart().await;
+    node.url = safeguard.url();
+    assert_eq!(node.beat().await.unwrap().received, Received::Live);
+}
+
+/// What is not live tells nothing of now: neither that all is well, nor when the next beat is to be expected.
+#[tokio::test]
+async fn a_late_beat_changes_nothing_but_that_it_was_heard() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    node.critical = vec!["cis/3.2.1".to_owned()];
+    node.beat().await.unwrap();
+    node.critical.clear();
+    let mut statement = node.next();
+    (statement.beat.server_nonce, statement.beat.next_due_s) = (None, 3_600);
+    let taken = node.say(&statement).await.unwrap();
+    assert_eq!((taken.received, taken.posture.state), (Received::Late, State::NonCompliant));
+    assert_eq!(safeguard.stored::<i64>("SELECT next_due_s FROM node"), 60);
+    assert_eq!(node.beat().await.unwrap().posture.state, State::Compliant);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A node that enrols and beats, and a server for it.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use bytes::Bytes;
@@ -100,6 +101,8 @@ pub(crate) struct Node {
     pub(crate) boot: String,
     pub(crate) sequence: u64,
     pub(crate) previous: Option<Digest>,
+    /// Of the last reply.
+    pub(crate) contact: Mutex<Option<String>>,
     pub(crate) critical: Vec<String>,
     pub(crate) report: Digest,
     pub(crate) cluster: String,
@@ -124,6 +127,7 @@ impl Node {
             boot: "boot-1".to_owned(),
             sequence: 0,
             previous: None,
+            contact: Mutex::default(),
             critical: Vec::new(),
             report: Digest::of(b"report"),
             cluster: "prod".to_owned(),
@@ -142,8 +146,13 @@ impl Node {
             boot: self.boot.clone(),
             critical: self.critical.clone(),
             cluster: self.cluster.clone(),
+            contact: Mutex::new(self.contact()),
             ..*self
         }
+    }
+
+    pub(crate) fn contact(&self) -> Option<String> {
+        self.contact.lock().unwrap().clone()
     }
 
     fn seed(&self) -> [u8; 32] {
@@ -229,7 +238,9 @@ impl Node {
 
     pub(crate) async fn enrol(&mut self) -> Answer<Enrolled> {
         let enrolment = self.enrolment(self.challenge().await?.nonce);
-        self.send((Kind::Enrolment, Kind::Enrolled), "/v1/enroll", &enrolment).await
+        let enrolled: Enrolled = self.send((Kind::Enrolment, Kind::Enrolled), "/v1/enroll", &enrolment).await?;
+        *self.contact.lock().unwrap() = Some(enrolled.nonce.clone());
+        Ok(enrolled)
     }
 
     /// The next statement. It is not sent, and counts as said.
@@ -260,7 +271,7 @@ impl Node {
                 made_at_ms: now,
                 uptime_ms: 1,
                 clock_offset_ms: None,
-                server_nonce: None,
+                server_nonce: self.contact(),
                 next_due_s: 60,
             },
             program: Program { version: "0.1.0".to_owned(), binary: None },
@@ -285,7 +296,12 @@ impl Node {
     }
 
     pub(crate) async fn say(&self, statement: &Statement) -> Answer<Acknowledgement> {
-        self.send((Kind::Statement, Kind::Acknowledgement), "/v1/beat", statement).await
+        let taken: Answer<Acknowledgement> =
+            self.send((Kind::Statement, Kind::Acknowledgement), "/v1/beat", statement).await;
+        if let Ok(taken) = &taken {
+            *self.contact.lock().unwrap() = Some(taken.nonce.clone());
+        }
+        taken
     }
 
     pub(crate) async fn beat(&mut self) -> Answer<Acknowledgement> {
@@ -298,7 +314,7 @@ pub(crate) fn code<T: std::fmt::Debug>(answer: Answer<T>) -> Code {
     answer.unwrap_err().code
 }
 
-static SEEDS: std::sync::Mutex<Vec<(PublicKey, [u8; 32])>> = std::sync::Mutex::new(Vec::new());
+static SEEDS: Mutex<Vec<(PublicKey, [u8; 32])>> = Mutex::new(Vec::new());
 
 fn new_key() -> SigningKey {
     let mut seed = [7; 32];

@@ -73,6 +73,47 @@ async fn what_would_be_sent_can_be_looked_at() {
     assert!(statement.check().is_ok());
 }
 
+const LATE: &str = "SELECT COUNT(*) FROM beat WHERE kind <> 0";
+
+/// A beat that repeats what the safeguard told the node is live: the first one too, and the first after an orderly restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn neither_a_first_start_nor_a_restart_makes_a_beat_late() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    let status = rig.acknowledged(2).await;
+    rig.stop();
+    rig.start();
+    rig.acknowledged(status.sequence + 2).await;
+    assert_eq!(rig.stored::<i64>(LATE), 0);
+}
+
+/// An agent that was killed knows no nonce of late: the next beat is late by that, and another comes soon that is not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lost_contact_is_alive_again_within_seconds() {
+    let mut rig = Rig::new().await;
+    rig.settings.interval = Some(Duration::from_secs(3_600));
+    rig.start();
+    rig.acknowledged(1).await;
+    rig.stop();
+    rig.edit_state(|state| state["nonce"] = serde_json::Value::Null);
+    rig.start();
+    let begun = tokio::time::Instant::now();
+    rig.acknowledged(3).await;
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert_eq!(rig.stored::<i64>(LATE), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_is_off_is_no_reason_to_beat_more_often() {
+    let mut rig = Rig::new().await;
+    rig.settings.interval = Some(Duration::from_secs(3_600));
+    rig.now_ms = || safeguard_daemon::clock::now_ms() - 3_600_000;
+    rig.start();
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    assert_eq!(rig.stored::<i64>(LATE), 2, "one more, in case it was for want of a nonce");
+    assert_eq!(rig.heartbeat().status().acknowledged, None);
+}
+
 /// Who answers in the place of the safeguard learns nothing and changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_that_the_safeguard_did_not_sign_change_nothing() {

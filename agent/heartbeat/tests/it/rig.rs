@@ -59,6 +59,8 @@ pub(crate) struct Rig {
     pub(crate) settings: Settings,
     pub(crate) vouchers: Arc<Vouchers>,
     pub(crate) postures: watch::Sender<Option<Arc<Posture>>>,
+    /// The node's clock.
+    pub(crate) now_ms: fn() -> i64,
     heartbeat: Option<Heartbeat>,
 }
 
@@ -95,11 +97,11 @@ impl Rig {
         let instance = Mutex::new("i-0123456789abcdef0".to_owned());
         let vouchers = Arc::new(Vouchers { instance, sts: true });
         let (postures, _) = watch::channel(Some(Arc::new(posture())));
-        Self { dir, listen, server: Some(server), server_key, settings, vouchers, postures, heartbeat: None }
+        Self { dir, listen, server: Some(server), server_key, settings, vouchers, postures, now_ms, heartbeat: None }
     }
 
     pub(crate) fn start(&mut self) {
-        let clock = Clock { now_ms, uptime_ms: || 1_000 };
+        let clock = Clock { now_ms: self.now_ms, uptime_ms: || 1_000 };
         let (postures, vouchers) = (self.postures.subscribe(), self.vouchers.clone());
         let started = Heartbeat::start(self.settings.clone(), clock, postures, vouchers, Arc::new(Reports));
         self.heartbeat = Some(started.unwrap());
@@ -163,6 +165,14 @@ impl Rig {
         if tokio::time::timeout(PATIENCE, look).await.is_err() {
             panic!("{sql} is {}, not {expected}", self.stored::<i64>(sql));
         }
+    }
+
+    /// Changes what a node that does not run has kept.
+    pub(crate) fn edit_state(&self, edit: impl FnOnce(&mut serde_json::Value)) {
+        let path = self.settings.state_dir.join("state.json");
+        let mut state = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        edit(&mut state);
+        std::fs::write(&path, state.to_string()).unwrap();
     }
 
     /// Copies the node's state directory.

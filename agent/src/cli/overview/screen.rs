@@ -2,6 +2,7 @@
 
 use safeguard_agent::{Delivery, Found, HeartbeatStatus, Overview, Proxy, Redirect};
 use safeguard_daemon::terminal::{BOLD, GREEN, RED, Style, YELLOW, printable};
+use safeguard_heartbeat::limits::CLOCK_SKEW_MS;
 
 use crate::cli::units::{age, bytes};
 
@@ -9,6 +10,8 @@ use crate::cli::units::{age, bytes};
 const NAMES: usize = 10;
 /// A node that is not heard for three intervals is missing (docs/protocol.md, "States").
 const LATE_INTERVALS: i64 = 3;
+/// A clock that is off by more than this is worth a line.
+const CLOCK_NOTED_MS: i64 = 60_000;
 
 struct Screen {
     text: String,
@@ -96,6 +99,15 @@ fn heartbeat(screen: &mut Screen, status: &HeartbeatStatus, now_ms: i64) {
             screen.line("beat", Some(if late { RED } else { GREEN }), &text);
         }
         None => screen.line("beat", Some(RED), "none was acknowledged yet"),
+    }
+    if let Some(off) = status.clock_offset_ms.filter(|off| off.saturating_abs() > CLOCK_NOTED_MS) {
+        let way = if off > 0 { "ahead of" } else { "behind" };
+        let (colour, then) = if off.saturating_abs() > CLOCK_SKEW_MS {
+            (RED, ": its beats prove nothing until it is set (`timedatectl`)")
+        } else {
+            (YELLOW, ", which is borne up to 5 minutes")
+        };
+        screen.line("clock", Some(colour), &format!("{} {way} the safeguard's{then}", age(off.saturating_abs())));
     }
     if let Some(posture) = &status.posture {
         use safeguard_heartbeat::State::{Compliant, NeverEnrolled, Stale};

@@ -132,7 +132,7 @@ pub(crate) fn largest(key: PublicKey) -> Statement {
             clock_offset_ms: Some(-CLOCK),
             server_nonce: Some(NONCE.to_owned()),
             uptime_ms: CLOCK.unsigned_abs(),
-            next_due_s: 86_400,
+            next_due_s: limits::NEXT_DUE_SECONDS,
             ..smallest(key).beat
         },
         program: Program { version: "10.20.30-rc.1".to_owned(), binary: Some(Digest::of(b"safeguard-agent")) },

@@ -105,6 +105,21 @@ fn trouble_is_told_with_its_code_what_to_do_and_when_it_is_tried_again() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_told_with_what_it_does() {
+    let of = |clock_offset_ms| {
+        let mut overview = overview();
+        overview.heartbeat.as_mut().unwrap().clock_offset_ms = clock_offset_ms;
+        let text = plain(&overview);
+        text.lines().find(|line| line.starts_with("clock")).map(str::to_owned)
+    };
+    assert_eq!((of(None), of(Some(-9_000))), (None, None));
+    let line = |text: &str| Some(text.to_owned());
+    assert_eq!(of(Some(120_000)), line("clock      2m00s ahead of the safeguard's, which is borne up to 5 minutes"));
+    let far = "clock      1h00m behind the safeguard's: its beats prove nothing until it is set (`timedatectl`)";
+    assert_eq!(of(Some(-3_600_000)), line(far));
+}
+
+#[test]
 fn what_is_off_is_said_to_be_off() {
     let all_off = Overview { heartbeat: None, checks: None, logs: None, proxy: None, ..overview() };
     let text = plain(&all_off);

@@ -82,6 +82,20 @@ const byPointer = async () => {
   await close(page);
 };
 
+// Where EC2 is silent the first page says so, and leads to why.
+const whereEc2IsSilent = async () => {
+  const page = await open({});
+  await page.goto(PAGE);
+  const said = page.locator("li", { hasText: "EC2 is silent" });
+  assert.match(await said.innerText(), /us-east-1 of account 410987654323/);
+  await said.getByRole("link", { name: "Why" }).click();
+  await page.waitForURL(/\/actions#ec2$/);
+  assert.match(await page.locator("#ec2 tbody").innerText(), /AccessDenied.*role\/safeguard-expected/);
+  await judge(page, "what EC2 says");
+  await picture(page, "actions", 900);
+  await close(page);
+};
+
 // Search and filter are in the address, and the way back works.
 const bySearch = async () => {
   const page = await open({});
@@ -193,7 +207,7 @@ const asItHappens = async () => {
   await close(page);
 };
 
-for (const part of [byPointer, bySearch, byKeyboard, onATelephone, inTheDark, withoutAScript, asItHappens]) {
+for (const part of [byPointer, whereEc2IsSilent, bySearch, byKeyboard, onATelephone, inTheDark, withoutAScript, asItHappens]) {
   console.log(part.name);
   await part();
 }

@@ -37,7 +37,14 @@ impl Served {
         let directory = tempfile::tempdir().unwrap();
         let store = directory.path().join("store.sqlite");
         let mut db = safeguard::store::create(&store).unwrap();
-        simulate::fill(&mut db, 200, 7, clock::now_ms()).unwrap();
+        let now_ms = clock::now_ms();
+        simulate::fill(&mut db, 200, 7, now_ms).unwrap();
+        // EC2 tells of one account's instances, and not of another's.
+        let place = "INSERT INTO ec2_place (account, region, listed_ms, instances, silent_since_ms, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        let no: (Option<i64>, Option<&str>) = (None, None);
+        db.execute(place, ("210987654321", "eu-central-1", now_ms - 90_000, 84, no.0, no.1)).unwrap();
+        let why = "AccessDenied: not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::410987654323:role/safeguard-expected";
+        db.execute(place, ("410987654323", "us-east-1", no.0, 0, now_ms - 5_400_000, why)).unwrap();
         let explorer = Explorer::new(&store, Settings { open }, clock::now_ms);
         let app = safeguard::page::router(Arc::clone(&explorer)).merge(safeguard::api::router(explorer));
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();

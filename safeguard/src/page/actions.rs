@@ -66,9 +66,9 @@ fn told(places: &[Place], now_ms: i64) -> Markup {
             thead { tr { th scope="col" { "Account" } th scope="col" { "Region" } th scope="col" { "Instances of clusters" } th scope="col" { "Told" } th scope="col" { "Now" } } }
             tbody { @for place in places { tr {
                 th scope="row" { (place.account) }
-                td { (place.region) }
+                td.solid { (place.region) }
                 td { @if place.listed_ms.is_some() { (words::number(u64::from(place.instances))) } @else { "-" } }
-                td { @match place.listed_ms { Some(at_ms) => (words::ago(now_ms, at_ms)), None => "never" } }
+                td.solid { @match place.listed_ms { Some(at_ms) => (words::ago(now_ms, at_ms)), None => "never" } }
                 td { @match (place.silent_since_ms, place.reason.as_deref()) {
                     (Some(since_ms), why) => { b.bad { "silent" } " " (words::for_time(now_ms, since_ms)) @if let Some(why) = why { div.small { (why) } } }
                     (None, _) => { @if place.listed_ms.is_some() { span.good { "it answers" } } @else { span.dim { "not asked yet" } } }

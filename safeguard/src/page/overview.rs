@@ -104,8 +104,11 @@ fn silent(places: &[Place], now_ms: i64) -> Markup {
     html! {
         @if silent().next().is_some() { ul.plain.silent {
             @for (place, since_ms) in silent().take(SILENT) { li {
-                b.bad { "EC2 is silent" } " on " (place.region) " of account " (place.account) " " (words::for_time(now_ms, since_ms))
-                ": what never spoke, and what is gone, is not seen there. " a href="/actions#ec2" { "Why" }
+                b.bad { "EC2 is silent" } " "
+                span {
+                    "on " (place.region) " of account " (place.account) " " (words::for_time(now_ms, since_ms))
+                    ": what never spoke, and what is gone, is not seen there. " a href="/actions#ec2" { "Why" }
+                }
             } }
             @let more = silent().count().saturating_sub(SILENT);
             @if more > 0 { li { a href="/actions#ec2" { "And " (more) " more" } } }
@@ -143,7 +146,10 @@ fn sentence(node: &Node, now_ms: i64) -> Markup {
             a href={ "/nodes/" (node.id) } { (node.name) } (simulated(node.simulated))
             span.dim { " in " (node.cluster) } " "
             @match (node.state.as_str(), node.last_live_ms) {
-                ("missing", Some(last)) => { "has been silent " (words::for_time(now_ms, last)) "." },
+                ("missing", Some(last)) => {
+                    "has sent no live beat " (words::for_time(now_ms, last))
+                    @for (at, why) in node.reasons.iter().skip(1).enumerate() { @if at == 0 { ": " } @else { "; " } (why) } "."
+                },
                 ("never-enrolled", _) => { "has never spoken here. It has been known to EC2 " (words::for_time(now_ms, node.state_since_ms)) "." },
                 ("stale", _) => {
                     "speaks, but "

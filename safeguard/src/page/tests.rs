@@ -1,5 +1,6 @@
 //! The page as a whole, asked as a browser asks.
 
+mod attention;
 mod hostile;
 mod links;
 pub(crate) mod seeded;

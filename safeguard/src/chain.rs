@@ -27,9 +27,9 @@ pub struct Seen {
     pub now_ms: i64,
     /// When the nonce that it repeats was given to its key, if it was.
     pub contact_ms: Option<i64>,
-    /// How long the node may be silent, in milliseconds. A nonce is as good for that long, so that what was signed beforehand keeps
-    /// a node alive hardly longer than if it said nothing.
-    pub patience_ms: i64,
+    /// How long after a beat the next is waited for, in milliseconds. A nonce is good for that long and what clocks may differ by:
+    /// what was signed beforehand keeps a node alive no longer.
+    pub due_ms: i64,
 }
 
 impl Seen {
@@ -38,7 +38,7 @@ impl Seen {
         if off.saturating_abs() > limits::CLOCK_SKEW_MS {
             return Some(Late::Clock(off));
         }
-        let good = self.patience_ms.max(limits::CLOCK_SKEW_MS);
+        let good = self.due_ms.saturating_add(limits::CLOCK_SKEW_MS);
         let lately = |given: i64| given.saturating_sub(self.now_ms).saturating_abs() <= good;
         (!self.contact_ms.is_some_and(lately)).then_some(Late::Contact)
     }

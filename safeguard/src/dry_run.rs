@@ -61,7 +61,7 @@ fn one(node: &Node, exclusions: &[Exclusion], now_ms: i64, today: &str) -> Verdi
     let silent = node.last_live_ms.map(|last| now_ms.saturating_sub(last));
     match node.state.as_str() {
         "missing" => {
-            verdict.because.push("it is silent here".to_owned());
+            verdict.because.push("nothing that it says here counts as live".to_owned());
             if silent.is_none_or(|silent| silent < PATIENCE_MS) {
                 verdict.unless.push("it has been silent for less than an hour".to_owned());
             }

@@ -3,7 +3,7 @@
 //! Two clocks run beside each other: when the node was last heard, and when it was last assessed. A node that beats and does
 //! not look at itself goes stale; one that looks and does not beat goes missing.
 
-use safeguard_protocol::{Posture, State};
+use safeguard_protocol::{Posture, State, limits};
 
 use crate::chain::Late;
 use crate::expected::InstanceState;
@@ -31,8 +31,9 @@ pub struct Known {
     pub enrolled: bool,
     /// Its last live beat, by our clock.
     pub last_live_ms: Option<i64>,
-    /// Why its newest beat tells nothing of now, if it does not. Not kept over a restart: the next beat tells it again.
-    pub late: Option<Late>,
+    /// Why its newest beat tells nothing of now, if it does not, and when that came. Not kept over a restart: the next one tells it
+    /// again.
+    pub late: Option<(Late, i64)>,
     /// When its next beat is due, after the last one.
     pub next_due_ms: i64,
     /// When its last assessment ended, by its clock, and not later than now by ours.
@@ -69,12 +70,15 @@ pub fn state(known: &Known, periods: &Periods, alive_since_ms: i64, now_ms: i64)
             format!("{word} yet")
         };
         let state = if known.enrolled && silent > periods.grace_ms { State::Missing } else { State::NeverEnrolled };
-        return (state, [since].into_iter().chain(late(known)).chain(instance(known)).collect());
+        return (state, [since].into_iter().chain(late(known, periods, now_ms)).chain(instance(known)).collect());
     };
     let silent = now_ms - last.max(alive_since_ms);
-    if silent > patience_ms(known.next_due_ms, periods) {
+    if silent > patience_ms(known, periods) {
         let silence = format!("no live beat for {}", words(now_ms - last));
-        return (State::Missing, [silence].into_iter().chain(late(known)).chain(instance(known)).collect());
+        return (
+            State::Missing,
+            [silence].into_iter().chain(late(known, periods, now_ms)).chain(instance(known)).collect(),
+        );
     }
     match known.assessed_ms {
         None => return (State::Stale, vec!["it has not been assessed yet".to_owned()]),
@@ -102,18 +106,27 @@ pub fn posture(before: Option<&Posture>, (state, reasons): (State, Vec<String>),
     Posture { state, since_ms, reasons }
 }
 
-/// How long a node that promised its next beat in so many milliseconds may be silent, in milliseconds: three intervals.
+/// How long after a beat the next is waited for, in milliseconds: what the node promised, if that is between what it is asked and
+/// five minutes. A node cannot promise itself hours of silence.
 #[must_use]
-pub fn patience_ms(next_due_ms: i64, periods: &Periods) -> i64 {
-    3 * next_due_ms.max(periods.interval_ms)
+pub fn due_ms(next_due_ms: i64, periods: &Periods) -> i64 {
+    let most = i64::from(limits::PROMISE_SECONDS) * 1_000;
+    next_due_ms.clamp(periods.interval_ms, periods.interval_ms.max(most))
 }
 
-/// Why a node that speaks counts as silent.
-fn late(known: &Known) -> Option<String> {
-    known.late.map(|late| match late {
+/// How long a node may be silent, in milliseconds: three intervals.
+fn patience_ms(known: &Known, periods: &Periods) -> i64 {
+    3 * due_ms(known.next_due_ms, periods)
+}
+
+/// Why a node that speaks counts as silent, if it spoke lately.
+fn late(known: &Known, periods: &Periods, now_ms: i64) -> Option<String> {
+    let (late, _) = known.late.filter(|(_, at_ms)| now_ms - at_ms <= patience_ms(known, periods))?;
+    Some(match late {
+        Late::Clock(off) if off > 0 => format!("it speaks, but its clock is {} ahead", words(off)),
         Late::Clock(off) => {
-            let way = if off > 0 { "ahead" } else { "behind" };
-            format!("it speaks, but its clock is {} {way}", words(off.saturating_abs()))
+            let old = words(off.saturating_abs());
+            format!("it speaks, but what it says is {old} old by its clock: that is behind, or it waited")
         }
         Late::Contact => {
             "it speaks, but what it says may have been signed long before: it repeats no nonce that it was given lately"

@@ -257,18 +257,21 @@ impl Chain {
         let stays = keyed.spool.acknowledged(sequence);
         // Reasons may tell of times, and be others each time.
         let now = |posture: &Verdict| (posture.state, posture.since_ms);
+        let (late, newest) = (acknowledgement.received == Received::Late, sequence == state.sequence);
         let news = state.posture.as_ref().map(now) != Some(now(&acknowledgement.posture))
+            // An agent that ends soon, time after time, is alive by its next beat.
+            || (late && newest)
             || !sent.spool.dropped.is_empty()
-            || (sequence == state.sequence && !stays);
+            || (newest && !stays);
         state.declared(&sent.spool.dropped);
         state.posture = Some(acknowledgement.posture.clone());
-        state.hear(&acknowledgement.nonce);
-        if acknowledgement.received != Received::Late
+        if acknowledgement.received == Received::Live
             && state.acknowledged.as_ref().is_none_or(|before| before.sequence < sequence)
         {
             let made_at_ms = sent.beat.made_at_ms;
             state.acknowledged = Some(Acknowledged { sequence, made_at_ms, at_ms: now_ms });
         }
+        state.hear(&acknowledgement.nonce);
         if news {
             self.home.save(state)?;
         }

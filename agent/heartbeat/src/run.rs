@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use safeguard_protocol::{
-    Acknowledgement, Code, Enrolment, Envelope, Kind, Received, Refusal, Remedy, Statement, VERSION, binding,
+    Acknowledgement, Code, Enrolment, Envelope, Kind, Received, Refusal, Remedy, Statement, VERSION, binding, limits,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -28,6 +28,9 @@ const INTERVALS: (u32, u32) = (5, 3_600);
 const TURN: Duration = Duration::from_secs(10);
 /// After a refusal that only an operator can mend (docs/protocol.md, "Refusals").
 const OPERATOR: Duration = Duration::from_secs(600);
+
+/// What to do about a disk that takes nothing.
+const DISK: &str = "see to the disk under the agent's state directory";
 
 /// Who asks for the next statement.
 pub(crate) type Preview = oneshot::Sender<Option<Box<Statement>>>;
@@ -132,24 +135,26 @@ impl Run {
             && self.chain.standing(&posture.node) == Standing::NeedsKey
             && let Err(error) = self.chain.new_key(&posture.node)
         {
-            return self.put_off(error);
+            return self.put_off(&error);
         }
         // Before the beat: it repeats the nonce of the enrolment, and without one it is late.
         if due && self.schedule.may_try(now) && self.chain.standing(&posture.node) == Standing::NeedsEnrolment {
             self.attempt(posture).await;
         }
+        // What waits is sent all the same: it may be what the next one needs the room of.
         if due && let Err(error) = self.make(posture) {
-            return self.put_off(error);
+            self.put_off(&error);
         }
         if self.schedule.may_try(now) && self.chain.waiting().0 > 0 {
             self.attempt(posture).await;
         }
     }
 
-    /// Not at once again: the disk has to be mended first.
-    fn put_off(&mut self, error: ChainError) {
-        self.failed(Failed::Chain(error), None);
-        self.schedule.made(Instant::now(), INTERVAL, fastrand::u32(0..100));
+    /// The next beat is not made at once: the disk has to be mended first.
+    fn put_off(&mut self, error: &ChainError) {
+        let now = Instant::now();
+        self.schedule.made(now, INTERVAL, fastrand::u32(0..100));
+        self.trouble(None, error.to_string(), DISK, self.schedule.next(false).saturating_duration_since(now));
     }
 
     fn make(&mut self, posture: &Arc<Posture>) -> Result<(), ChainError> {
@@ -250,22 +255,10 @@ impl Run {
         let acknowledgement = self.exchange.beat(beat.envelope, beat.digest).await?;
         self.hear(acknowledgement.server_time_ms, acknowledgement.interval_s);
         self.tell_state(&acknowledgement);
-        self.chain.acknowledged(&beat.statement, &acknowledgement, (self.outside.clock.now_ms)())?;
         if self.chain.state().is_some_and(|state| state.sequence == acknowledgement.sequence) {
-            let late = acknowledgement.received == Received::Late;
-            self.contact.late = if late { self.contact.late.saturating_add(1) } else { 0 };
-            match self.contact.late {
-                // It repeated no nonce, or an old one, as after an outage. The next one repeats that of this reply.
-                1 => self.schedule.hurry(Instant::now()),
-                // It was not for want of a nonce.
-                2 => tracing::warn!(
-                    clock_offset_ms = self.contact.clock_offset_ms,
-                    remedy = "see whether the node's clock is set: `timedatectl`",
-                    "The safeguard counts what this node says as late: the node is not alive by it."
-                ),
-                _ => {}
-            }
+            self.count_late(acknowledgement.received);
         }
+        self.chain.acknowledged(&beat.statement, &acknowledgement, (self.outside.clock.now_ms)())?;
         self.outside.turns.note();
         for digest in acknowledgement.want.iter().take(safeguard_protocol::limits::WANTED) {
             let Some(report) = self.outside.reports.report(digest) else { continue };
@@ -283,10 +276,46 @@ impl Run {
         Ok(())
     }
 
+    /// What the newest beat counted as.
+    fn count_late(&mut self, received: Received) {
+        let before = self.contact.late;
+        self.contact.late = match received {
+            Received::Live => 0,
+            // The first reply was lost, and nobody knows what it said.
+            Received::Duplicate => before.max(1),
+            Received::Late => before.saturating_add(1),
+        };
+        let off = self.contact.clock_offset_ms.unwrap_or(0);
+        match (before, self.contact.late) {
+            // It repeated no nonce, or an old one, as after an outage. The next one repeats that of this reply.
+            (0, 1) => self.schedule.hurry(Instant::now()),
+            (1, 2) if off.saturating_abs() > limits::CLOCK_SKEW_MS => tracing::warn!(
+                clock_offset_ms = off,
+                remedy = "see whether the node's clock is set: `timedatectl`",
+                "The safeguard counts what this node says as late: the node is not alive by it."
+            ),
+            // Neither for want of a nonce nor by the clock. Perhaps the safeguard knows of higher numbers: an enrolment tells.
+            (1, 2) => {
+                tracing::info!("The safeguard counts what this node says as late. It enrols again.");
+                self.chain.enrol_again();
+            }
+            _ => {}
+        }
+    }
+
     /// What a verified reply tells of the safeguard.
     fn hear(&mut self, server_time_ms: i64, interval_s: u32) {
         let offset = (self.outside.clock.now_ms)().saturating_sub(server_time_ms);
         let interval_s = Some(interval_s).filter(|seconds| *seconds > 0);
+        let waits = Duration::from_secs(interval_s.unwrap_or(0).max(limits::PROMISE_SECONDS).into());
+        if let Some(own) = self.settings.interval.filter(|own| *own > waits && interval_s != self.contact.interval_s) {
+            tracing::warn!(
+                interval_s = own.as_secs(),
+                waits_s = waits.as_secs(),
+                remedy = "shorten `heartbeat.interval`, or lengthen `nodes.interval` of the safeguard",
+                "This node speaks less often than the safeguard waits for, and will be missing in between."
+            );
+        }
         self.contact = Contact { clock_offset_ms: Some(offset), interval_s, ..self.contact };
         self.schedule.at_the_latest(self.interval());
     }
@@ -302,7 +331,6 @@ impl Run {
     }
 
     fn failed(&mut self, failed: Failed, sequence: Option<u64>) {
-        let now_ms = (self.outside.clock.now_ms)();
         let (code, message, remedy, asked) = match failed {
             Failed::Exchange(Failure::Refused(refusal)) => {
                 let asked = self.obey(&refusal, sequence);
@@ -314,13 +342,16 @@ impl Run {
             Failed::Proofs(why) => {
                 (None, why, "the node cannot prove who it is: see docs/permissions.md", Duration::ZERO)
             }
-            Failed::Chain(error) => {
-                (None, error.to_string(), "see to the disk under the agent's state directory", Duration::ZERO)
-            }
+            Failed::Chain(error) => (None, error.to_string(), DISK, Duration::ZERO),
         };
         let now = Instant::now();
         self.schedule.failed(now, asked, fastrand::u32(0..100));
-        let pause = self.schedule.next_try().saturating_duration_since(now);
+        self.trouble(code, message, remedy, self.schedule.next_try().saturating_duration_since(now));
+    }
+
+    /// Notes what is the matter, and tells it if it was not told yet.
+    fn trouble(&mut self, code: Option<Code>, message: String, remedy: &str, pause: Duration) {
+        let now_ms = (self.outside.clock.now_ms)();
         let next_try_ms = now_ms.saturating_add(i64::try_from(millis(pause)).unwrap_or(i64::MAX));
         let told = self.trouble.as_ref().is_some_and(|before| before.code == code && before.message == message);
         if !told {
@@ -347,7 +378,7 @@ impl Run {
                     None => Ok(()),
                 }
             }
-            (Remedy::NewKey, _) => match self.told.clone() {
+            (Remedy::NewKey, _) => match self.outside.postures.borrow().clone() {
                 Some(posture) => self.chain.new_key(&posture.node).map(|()| self.schedule.hurry(Instant::now())),
                 None => Ok(()),
             },

@@ -38,5 +38,7 @@ pub const BOOT_ID_BYTES: usize = 64;
 pub const NONCE_SECONDS: u32 = 300;
 /// The longest time that a node may promise until its next beat, in seconds.
 pub const NEXT_DUE_SECONDS: u32 = 3_600;
+/// What a node is believed to promise where it is asked to beat more often, in seconds.
+pub const PROMISE_SECONDS: u32 = 300;
 /// How far a node's clock may be off for a beat to count as live, in milliseconds.
 pub const CLOCK_SKEW_MS: i64 = 300_000;

@@ -150,7 +150,7 @@ fn sentence(node: &Node, now_ms: i64) -> Markup {
                     "has sent no live beat " (words::for_time(now_ms, last))
                     @for (at, why) in node.reasons.iter().skip(1).enumerate() { @if at == 0 { ": " } @else { "; " } (why) } "."
                 },
-                ("never-enrolled", _) => { "has never spoken here. It has been known to EC2 " (words::for_time(now_ms, node.state_since_ms)) "." },
+                ("never-enrolled", _) if node.assurance == "none" => { "has never spoken here. It has been known to EC2 " (words::for_time(now_ms, node.state_since_ms)) "." },
                 ("stale", _) => {
                     "speaks, but "
                     @match node.assessed_ms {

@@ -37,8 +37,9 @@ impl Registrar {
             )));
         }
         let mut failed = None;
-        let patience_ms = states::patience_ms(i64::from(beat.next_due_s) * 1_000, &self.periods);
-        let place = key.chain.place(beat, &opened.digest, &Seen { now_ms, contact_ms, patience_ms }, |sequence| {
+        // By what the last live beat promised: this one may have been signed by somebody who promises himself time.
+        let due_ms = states::due_ms(node.known.next_due_ms, &self.periods);
+        let place = key.chain.place(beat, &opened.digest, &Seen { now_ms, contact_ms, due_ms }, |sequence| {
             batch.stored(key.no, sequence).unwrap_or_else(|error| {
                 failed = Some(error);
                 None
@@ -121,7 +122,7 @@ impl Registrar {
         now_ms: i64,
     ) -> rusqlite::Result<()> {
         let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(()) };
-        node.known.late = late;
+        node.known.late = late.map(|late| (late, now_ms));
         if late.is_some() {
             return batch.heard_late(node_id, now_ms);
         }
@@ -220,7 +221,9 @@ impl Registrar {
     }
 
     fn taken(&mut self, node_id: i64, statement: &Statement, received: Received) -> Taken {
-        let report = statement.assessment.as_ref().map(|assessment| assessment.report);
+        // The report of a late one is not how the node stands.
+        let live = statement.assessment.as_ref().filter(|_| received == Received::Live);
+        let report = live.map(|assessment| assessment.report);
         let want = report.filter(|report| !self.fleet.reports.contains(report));
         if let Some(report) = want
             && self.wanted.len() < WANTED

@@ -67,20 +67,28 @@ fn while_we_were_away_nobody_went_missing() {
 #[test]
 fn a_node_that_speaks_and_is_missing_says_why() {
     for (late, word) in [
-        (Late::Clock(-60 * MIN), "its clock is 60 min behind"),
+        (Late::Clock(-60 * MIN), "what it says is 60 min old by its clock"),
         (Late::Clock(i64::MAX), "ahead"),
         (Late::Contact, "it repeats no nonce"),
     ] {
-        let known = Known { late: Some(late), last_live_ms: Some(NOW - 60 * MIN), ..well() };
-        let (state, reasons) = state(&known, &PERIODS, 0, NOW);
+        let of = |at| {
+            state(&Known { late: Some((late, at)), last_live_ms: Some(NOW - 60 * MIN), ..well() }, &PERIODS, 0, NOW)
+        };
+        let (state, reasons) = of(NOW - 3 * MIN);
         assert!(state == State::Missing && reasons[1].contains(word), "{reasons:?}");
+        assert_eq!(of(NOW - 3 * MIN - 1).1, ["no live beat for 60 min"], "it does not speak any more");
     }
 }
 
 #[test]
 fn a_node_that_was_told_to_beat_seldom_is_waited_for() {
-    let known = Known { last_live_ms: Some(NOW - 20 * MIN), next_due_ms: 10 * MIN, ..well() };
-    assert_eq!(of(&known), State::Compliant);
+    let of = |silent, next_due_ms, interval_ms| {
+        let known = Known { last_live_ms: Some(NOW - silent), next_due_ms, ..well() };
+        state(&known, &Periods { interval_ms, ..PERIODS }, 0, NOW).0
+    };
+    assert_eq!(of(15 * MIN, 5 * MIN, MIN), State::Compliant);
+    assert_eq!(of(15 * MIN + 1, 60 * MIN, MIN), State::Missing, "what it promises is not believed for hours");
+    assert_eq!(of(30 * MIN, MIN, 10 * MIN), State::Compliant, "it is asked to speak seldom");
 }
 
 #[test]

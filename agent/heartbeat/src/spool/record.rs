@@ -47,9 +47,9 @@ pub(crate) fn bytes(path: &Path) -> Result<Option<Vec<u8>>, DiskError> {
     disk::read(path, u64::try_from(MOST).unwrap_or(u64::MAX))
 }
 
-/// Whether a file was emptied, or has never held a beat.
+/// Whether a file was emptied, or has never held a beat: it is as long as it has to be before it holds one.
 pub(crate) fn is_blank(file: &[u8]) -> bool {
-    file.get(..LINE).is_some_and(|line| line.iter().all(|byte| *byte == BLANK))
+    file.iter().take(LINE).all(|byte| *byte == BLANK)
 }
 
 /// The beat of a file; `None` if not even its number can be told.

@@ -49,7 +49,7 @@ impl Slots {
                 }
             };
             if let Err(error) = disk::pad(path, record::MOST, record::BLANK) {
-                tracing::warn!(%error, "There is no room for beats: while that lasts, none is sent.");
+                tracing::warn!(%error, "The room for beats cannot be taken: a disk that is full may keep them from being sent.");
             }
             number
         });
@@ -73,7 +73,10 @@ impl Slots {
     pub(crate) fn clear(&self) -> Result<(), DiskError> {
         let blanks = [record::BLANK; record::MOST];
         // The older one first: alone it would be taken for the last.
-        disk::overwrite(&self.paths[self.next], &blanks)?;
-        disk::overwrite(self.last(), &blanks)
+        for path in [&self.paths[self.next], &self.paths[1 - self.next]] {
+            // A beat that nobody is to send goes, with its room if it cannot be without.
+            disk::overwrite(path, &blanks).or_else(|_| disk::remove(path))?;
+        }
+        Ok(())
     }
 }

@@ -167,7 +167,7 @@ impl Rig {
         }
     }
 
-    /// Changes what a node that does not run has kept.
+    /// Changes what a node has kept.
     pub(crate) fn edit_state(&self, edit: impl FnOnce(&mut serde_json::Value)) {
         let path = self.settings.state_dir.join("state.json");
         let mut state = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();

@@ -103,11 +103,12 @@ fn heartbeat(screen: &mut Screen, status: &HeartbeatStatus, now_ms: i64) {
     if let Some(off) = status.clock_offset_ms.filter(|off| off.saturating_abs() > CLOCK_NOTED_MS) {
         let way = if off > 0 { "ahead of" } else { "behind" };
         let (colour, then) = if off.saturating_abs() > CLOCK_SKEW_MS {
-            (RED, ": its beats prove nothing until it is set (`timedatectl`)")
+            (RED, "; beats prove nothing until it is set (`timedatectl`)")
         } else {
-            (YELLOW, ", which is borne up to 5 minutes")
+            (YELLOW, "; up to 5 minutes are borne")
         };
-        screen.line("clock", Some(colour), &format!("{} {way} the safeguard's{then}", age(off.saturating_abs())));
+        let off = age(off.saturating_abs());
+        screen.line("clock", Some(colour), &format!("{off} {way} the safeguard's at its last reply{then}"));
     }
     if let Some(posture) = &status.posture {
         use safeguard_heartbeat::State::{Compliant, NeverEnrolled, Stale};

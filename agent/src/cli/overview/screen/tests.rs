@@ -114,8 +114,11 @@ fn a_clock_that_is_off_is_told_with_what_it_does() {
     };
     assert_eq!((of(None), of(Some(-9_000))), (None, None));
     let line = |text: &str| Some(text.to_owned());
-    assert_eq!(of(Some(120_000)), line("clock      2m00s ahead of the safeguard's, which is borne up to 5 minutes"));
-    let far = "clock      1h00m behind the safeguard's: its beats prove nothing until it is set (`timedatectl`)";
+    assert_eq!(
+        of(Some(120_000)),
+        line("clock      2m00s ahead of the safeguard's at its last reply; up to 5 minutes are borne")
+    );
+    let far = "clock      1h00m behind the safeguard's at its last reply; beats prove nothing until it is set (`timedatectl`)";
     assert_eq!(of(Some(-3_600_000)), line(far));
 }
 

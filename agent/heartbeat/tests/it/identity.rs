@@ -107,3 +107,19 @@ async fn a_lost_state_directory_costs_the_key_and_not_the_node() {
     assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM node"), 1);
     assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM node_key WHERE retired_ms IS NOT NULL"), 1, "the old one");
 }
+
+/// A state directory that is older than what the safeguard remembers of single beats: none of its numbers is known as used, and all of them
+/// are below the highest. The node is not late for as long as it takes to count up to that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_state_directory_of_long_ago_learns_the_number_that_the_safeguard_knows() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    rig.acknowledged(1).await;
+    rig.stop();
+    rig.execute("UPDATE node_key SET sequence = 5000, last_digest = NULL");
+    rig.execute("DELETE FROM beat");
+    rig.server_down().await;
+    rig.server_up().await;
+    rig.start();
+    rig.acknowledged(5_001).await;
+}

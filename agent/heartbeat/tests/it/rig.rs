@@ -155,6 +155,12 @@ impl Rig {
         db.query_row(sql, [], |row| row.get(0)).unwrap()
     }
 
+    /// Changes what the safeguard stored.
+    pub(crate) fn execute(&self, sql: &str) {
+        let db = rusqlite::Connection::open(self.dir.path().join("safeguard/safeguard.db")).unwrap();
+        assert!(db.execute(sql, []).unwrap() > 0, "{sql}");
+    }
+
     /// Waits until a query of one number says so much.
     pub(crate) async fn stored_is(&self, sql: &str, expected: i64) {
         let look = async {

@@ -28,7 +28,7 @@ pub struct Seen {
     /// When the nonce that it repeats was given to its key, if it was.
     pub contact_ms: Option<i64>,
     /// How long after a beat the next is waited for, in milliseconds. A nonce is good for that long and what clocks may differ by:
-    /// what was signed beforehand keeps a node alive no longer.
+    /// what was signed beforehand is live no longer.
     pub due_ms: i64,
 }
 

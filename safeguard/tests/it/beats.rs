@@ -85,7 +85,7 @@ async fn a_clock_that_is_off_by_an_hour_is_never_live() {
 /// Somebody who had the node for a while signed what it is to say later, and promised to speak but once an hour. That keeps it alive
 /// for minutes.
 #[tokio::test]
-async fn what_was_signed_long_before_is_never_live() {
+async fn what_was_signed_beforehand_is_live_for_minutes() {
     static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
     let now_ms = || clock::now_ms() + AHEAD_MS.load(Ordering::Relaxed);
     let safeguard = Safeguard::start_in(tempfile::tempdir().unwrap(), now_ms).await;

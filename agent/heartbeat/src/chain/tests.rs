@@ -147,6 +147,17 @@ fn a_beat_asks_the_disk_for_no_room() {
             assert_eq!(held(), before, "after the restart at {n}");
         }
     }
+    // What the taking of room left behind that a crash or a full disk cut off is no beat, and costs no number.
+    for left in [&b""[..], b"     "] {
+        chain.settle().unwrap();
+        let [_, other] = slots(&dir);
+        std::fs::write(other, left).unwrap();
+        chain = open(&dir);
+        assert_eq!(chain.next(&posture(), at(6)).unwrap().beat.sequence, 6);
+        assert_eq!(held(), before);
+    }
+    chain.make(&posture(), at(6), MOST).unwrap();
+    drop(chain);
     // Room that is missing is taken at the start.
     let [last, other] = slots(&dir);
     std::fs::File::options().write(true).open(last).unwrap().set_len(4_096).unwrap();

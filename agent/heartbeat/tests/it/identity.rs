@@ -123,3 +123,20 @@ async fn a_state_directory_of_long_ago_learns_the_number_that_the_safeguard_know
     rig.start();
     rig.acknowledged(5_001).await;
 }
+
+/// Somebody replaced the key while the node was down. The first refusal after the start is enough for it to take a new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_replaced_while_the_node_was_down_is_given_up_at_once() {
+    let mut rig = Rig::new().await;
+    rig.start();
+    let before = rig.acknowledged(1).await;
+    rig.stop();
+    rig.execute("UPDATE node_key SET retired_ms = 1");
+    rig.server_down().await;
+    rig.server_up().await;
+    rig.change(|posture| posture.node.boot_id = "boot-2".to_owned());
+    rig.start();
+    let refused = rig.status("a refusal", |s| s.trouble.is_some()).await;
+    assert_ne!(refused.key_id, before.key_id, "{:?}", refused.trouble);
+    rig.status("enrolled", |s| s.key_id == refused.key_id && s.acknowledged.is_some()).await;
+}

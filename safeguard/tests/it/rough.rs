@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use safeguard_protocol::{Code, Kind, Received, Refusal};
+use safeguard_standins::SmallDisk;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -91,31 +92,11 @@ async fn one_runs_on_a_state_directory() {
     assert!(matches!(second, Err(safeguard::server::StartError::Lock(_))));
 }
 
-/// A file system of its own, so small that it fills.
-struct Small(std::path::PathBuf);
-
-impl Small {
-    /// `None` where the kernel does not let us: it takes root.
-    fn mount(at: &std::path::Path) -> Option<Self> {
-        std::fs::create_dir_all(at).unwrap();
-        let flags = nix::mount::MsFlags::empty();
-        nix::mount::mount(Some("tmpfs"), at, Some("tmpfs"), flags, Some("size=6m,mode=0700")).ok()?;
-        Some(Self(at.to_owned()))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // It fails only when it is gone already.
-        nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH).ok();
-    }
-}
-
 /// Nothing is acknowledged that is not on disk, nothing of what was acknowledged is lost, and it goes on when there is room.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let Some(disk) = Small::mount(&dir.path().join("state")) else {
+    let Some(disk) = SmallDisk::mount(&dir.path().join("state"), "6m") else {
         assert!(!nix::unistd::geteuid().is_root() || std::env::var_os("CI").is_none(), "root may mount a tmpfs");
         println!("left out without root: a_full_disk_acknowledges_nothing_and_loses_nothing");
         return;
@@ -126,9 +107,7 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
         node.beat().await.unwrap();
     }
     // Somebody else fills the disk.
-    let filler = disk.0.join("filler");
-    let mut file = std::fs::File::create(&filler).unwrap();
-    while std::io::Write::write(&mut file, &[0; 4_096]).is_ok_and(|written| written > 0) {}
+    disk.fill();
     let refused = loop {
         match node.beat().await {
             // There may be room in a page that is there already.
@@ -139,8 +118,7 @@ async fn a_full_disk_acknowledges_nothing_and_loses_nothing() {
     assert_eq!(refused.code, Code::Storage, "{refused:?}");
     assert!(refused.retry_after_s.is_some());
     let acknowledged = i64::try_from(node.sequence).unwrap() - 1;
-    drop(file);
-    std::fs::remove_file(&filler).unwrap();
+    disk.clear();
     // The same beat again, as a node sends it.
     let again = node.statement();
     let again = safeguard_protocol::Statement {

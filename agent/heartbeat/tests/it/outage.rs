@@ -1,9 +1,9 @@
 //! While nobody answers, and afterwards.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use safeguard_heartbeat::State;
+use safeguard_standins::SmallDisk;
 
 use crate::rig::Rig;
 
@@ -58,36 +58,11 @@ async fn what_the_spool_had_to_drop_is_declared() {
     assert!(rig.stored::<i64>("SELECT COUNT(*) FROM gap WHERE declared <> 0") > 0);
 }
 
-/// A file system of its own, so small that it fills.
-struct Small(PathBuf);
-
-impl Small {
-    /// `None` where the kernel does not let us: it takes root.
-    fn mount(at: PathBuf) -> Option<Self> {
-        std::fs::create_dir_all(&at).unwrap();
-        let flags = nix::mount::MsFlags::empty();
-        nix::mount::mount(Some("tmpfs"), &at, Some("tmpfs"), flags, Some("size=256k,mode=0700")).ok()?;
-        Some(Self(at))
-    }
-
-    fn fill(&self) {
-        let mut file = std::fs::File::create(self.0.join("filler")).unwrap();
-        while std::io::Write::write(&mut file, &[0; 4_096]).is_ok_and(|written| written > 0) {}
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        // It fails only when it is gone already.
-        nix::mount::umount2(&self.0, nix::mount::MntFlags::MNT_DETACH).ok();
-    }
-}
-
 /// On a full disk there is room for one beat that waits. It is sent when somebody answers, however much there would be to tell.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_on_a_full_disk_silences_nobody_for_longer() {
     let mut rig = Rig::new().await;
-    let Some(disk) = Small::mount(rig.settings.state_dir.clone()) else {
+    let Some(disk) = SmallDisk::mount(&rig.settings.state_dir, "256k") else {
         assert!(!nix::unistd::geteuid().is_root() || std::env::var_os("CI").is_none(), "root may mount a tmpfs");
         println!("left out without root: an_outage_on_a_full_disk_silences_nobody_for_longer");
         return;

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioExecutor;
 use rustls::ClientConfig;
 use safeguard_protocol::{Acknowledgement, Challenge, Digest, Enrolled, Envelope, PublicKey, limits};
 use tokio::time::timeout;
@@ -24,14 +24,17 @@ use crate::trust::{TrustError, roots};
 const DEADLINE: Duration = Duration::from_secs(10);
 /// For a connection.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Longer than the pause between two beats that waited; a minute later the connection is found closed by a load balancer.
-const IDLE: Duration = Duration::from_secs(20);
 const USER_AGENT: &str = concat!("safeguard-agent/", env!("CARGO_PKG_VERSION"));
+
+type Connector = HttpsConnector<HttpConnector>;
 
 /// The way to the safeguard.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    client: legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Knows the TLS session of the last connection.
+    connector: Connector,
+    /// Holds the connection, while there is one.
+    client: Option<legacy::Client<Connector, Full<Bytes>>>,
     base: String,
     keys: Vec<PublicKey>,
 }
@@ -50,31 +53,31 @@ impl Exchange {
         tcp.set_connect_timeout(Some(CONNECT));
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_max_idle_per_host(1)
-            .pool_idle_timeout(IDLE)
-            .build(connector);
-        Ok(Self { client, base, keys: settings.server_keys.clone() })
+        Ok(Self { connector, client: None, base, keys: settings.server_keys.clone() })
     }
 
-    pub(crate) async fn challenge(&self) -> Result<Challenge, Failure> {
+    /// Ends the connection. One that is kept is memory at the safeguard, which has ten thousand nodes, and is found dead after a minute.
+    pub(crate) fn hang_up(&mut self) {
+        self.client = None;
+    }
+
+    pub(crate) async fn challenge(&mut self) -> Result<Challenge, Failure> {
         self.signed(Method::GET, "/v1/challenge", Bytes::new(), &Sent::nothing()).await
     }
 
-    pub(crate) async fn enrol(&self, envelope: &Envelope, payload: Digest) -> Result<Enrolled, Failure> {
+    pub(crate) async fn enrol(&mut self, envelope: &Envelope, payload: Digest) -> Result<Enrolled, Failure> {
         let body = envelope.to_bytes();
         let sent = Sent::new(payload, &body);
         self.signed(Method::POST, "/v1/enroll", body.into(), &sent).await
     }
 
-    pub(crate) async fn beat(&self, envelope: Vec<u8>, payload: Digest) -> Result<Acknowledgement, Failure> {
+    pub(crate) async fn beat(&mut self, envelope: Vec<u8>, payload: Digest) -> Result<Acknowledgement, Failure> {
         let sent = Sent::new(payload, &envelope);
         self.signed(Method::POST, "/v1/beat", envelope.into(), &sent).await
     }
 
     /// Sends a report that was asked for, compressed.
-    pub(crate) async fn report(&self, digest: Digest, report: &[u8]) -> Result<(), Failure> {
+    pub(crate) async fn report(&mut self, digest: Digest, report: &[u8]) -> Result<(), Failure> {
         let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
         let packed = gzip.write_all(report).and_then(|()| gzip.finish());
         let packed = packed.map_err(|error| Failure::NoReply(format!("the report cannot be compressed: {error}")))?;
@@ -83,12 +86,18 @@ impl Exchange {
         reply::read_empty(status, &body, &sent, &self.keys)
     }
 
-    async fn signed<T: InReply>(&self, method: Method, path: &str, body: Bytes, sent: &Sent) -> Result<T, Failure> {
+    async fn signed<T: InReply>(&mut self, method: Method, path: &str, body: Bytes, sent: &Sent) -> Result<T, Failure> {
         let (status, body) = self.ask(method, path, body, false).await?;
         reply::read(status, &body, sent, &self.keys)
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Bytes, gzip: bool) -> Result<(StatusCode, Bytes), Failure> {
+    async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        gzip: bool,
+    ) -> Result<(StatusCode, Bytes), Failure> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.base))
@@ -98,8 +107,12 @@ impl Exchange {
             request = request.header(header::CONTENT_ENCODING, "gzip");
         }
         let request = request.body(Full::new(body)).map_err(|error| Failure::NoReply(error.to_string()))?;
+        let client = self.client.get_or_insert_with(|| {
+            let mut builder = legacy::Client::builder(TokioExecutor::new());
+            builder.pool_max_idle_per_host(1).pool_idle_timeout(None).build(self.connector.clone())
+        });
         let ask = async {
-            let reply = self.client.request(request).await.map_err(|error| Failure::NoReply(causes(&error)))?;
+            let reply = client.request(request).await.map_err(|error| Failure::NoReply(causes(&error)))?;
             let (head, body) = reply.into_parts();
             match Limited::new(body, limits::REPLY_BYTES).collect().await {
                 Ok(body) => Ok((head.status, body.to_bytes())),

@@ -102,6 +102,9 @@ impl Run {
             if let Some(posture) = &posture {
                 self.turn(posture).await;
             }
+            if self.trouble.is_some() || self.chain.waiting().0 == 0 {
+                self.exchange.hang_up();
+            }
             self.tell();
             let next = match posture {
                 Some(_) => self.schedule.next(self.chain.waiting().0 > 0),

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests copy and restore what is on the disk")]
 
 mod beats;
+mod connections;
 mod identity;
 mod outage;
 mod rig;

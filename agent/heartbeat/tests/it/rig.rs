@@ -113,6 +113,11 @@ impl Rig {
         }
     }
 
+    /// Where the safeguard listens.
+    pub(crate) fn listen(&self) -> SocketAddr {
+        self.listen
+    }
+
     pub(crate) async fn server_down(&mut self) {
         self.server.take().unwrap().shutdown().await;
     }

@@ -11,4 +11,5 @@ mod expected;
 mod node;
 mod reports;
 mod rough;
+mod tls;
 mod webhook;

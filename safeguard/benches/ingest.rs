@@ -1,8 +1,11 @@
-//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS PERIOD]`.
+//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS PERIOD [tls]]`.
 //!
 //! The server runs in a process of its own; its CPU is what the kernel counted for that process. Each of so many nodes beats once in
-//! PERIOD seconds (1) over one of 64 connections that are kept. Everything is real but the proofs of the enrolments: signatures are verified,
-//! replies are signed, and nothing is acknowledged before it is on disk. No TLS, and no log.
+//! PERIOD seconds (1). Everything is real but the proofs of the enrolments: signatures are verified, replies are signed, and nothing is
+//! acknowledged before it is on disk. No log.
+//!
+//! Without `tls` beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With it each beat has a
+//! connection of its own, which the node ends, as the agent does; a node knows the TLS session of its beat before.
 
 #![expect(
     clippy::print_stdout,
@@ -13,21 +16,33 @@
 )]
 
 use std::io::BufRead as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
+use rustls::client::Resumption;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, HandshakeKind, RootCertStore};
 use safeguard_protocol::{
     Assessment, Beat, Challenge, Counts, Digest, Enrolled, Enrolment, Envelope, Exceptions, IdentityProof, Kind, Logs,
     Membership, Policy, Program, Proofs, PublicKey, RoleMapping, SigningKey, Spool, Statement,
 };
+use safeguard_standins::Tls;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_rustls::TlsConnector;
 
 const ROLE: &str = "SAFEGUARD_BENCH_SERVE_IN";
 const CONNECTIONS: usize = 64;
+const CERTIFICATE: &str = "server.pem";
+const KEY: &str = "server.key";
 
 #[tokio::main]
 async fn main() {
@@ -39,22 +54,21 @@ async fn main() {
     let seconds: u64 = words.next().map_or(15, |word| word.parse().unwrap());
     let period: u64 = words.next().map_or(1, |word| word.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
+    let tls = words.next().map(|word| client(&word, dir.path()));
     let mut child =
         Command::new(std::env::current_exe().unwrap()).env(ROLE, dir.path()).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let (address, key) = line.trim().split_once(' ').unwrap();
-    let (address, key): (String, PublicKey) = (address.to_owned(), key.parse().unwrap());
+    let (address, key): (Arc<str>, PublicKey) = (address.into(), key.parse().unwrap());
     let pid = child.id();
 
     eprintln!("{nodes} nodes enrol ...");
     let mut lanes = Vec::new();
     for lane in 0..CONNECTIONS {
-        let mut lane = Lane {
-            send: connect(&address).await,
-            key,
-            nodes: (lane..nodes).step_by(CONNECTIONS).map(Node::new).collect(),
-        };
+        let nodes: Vec<_> = (lane..nodes).step_by(CONNECTIONS).map(|n| Node::new(n, tls.as_ref())).collect();
+        let (send, _) = connect(&address, tls.as_ref()).await;
+        let mut lane = Lane { address: address.clone(), send, key, nodes, resumed: 0 };
         for at in 0..lane.nodes.len() {
             lane.enrol(at).await;
         }
@@ -62,15 +76,17 @@ async fn main() {
     }
     // A connection that was idle while others enrolled is closed.
     for lane in &mut lanes {
-        lane.send = connect(&address).await;
+        lane.send = connect(&address, tls.as_ref()).await.0;
     }
     let idle_rss = memory(pid, "VmRSS:");
     eprintln!("they beat once in {period} s for {seconds} s ...");
     let (before, started) = (cpu(pid), Instant::now());
     let running: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.beat(seconds / period, period))).collect();
-    let mut waits = Vec::new();
+    let (mut waits, mut resumed) = (Vec::new(), 0);
     for lane in running {
-        waits.extend(lane.await.unwrap());
+        let (lane, of) = lane.await.unwrap();
+        waits.extend(lane);
+        resumed += of;
     }
     let (took, used) = (started.elapsed(), cpu(pid) - before);
     waits.sort_unstable();
@@ -83,6 +99,9 @@ async fn main() {
     );
     println!("server CPU per beat      {:.0} us", used.as_secs_f64() * 1e6 / f64::from(count));
     println!("answer                   p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(50), at(99), at(100));
+    if tls.is_some() {
+        println!("TLS                      {resumed} handshakes of {count} took up the session before");
+    }
     println!("RSS of the server        {idle_rss} KiB enrolled, {} KiB at most", memory(pid, "VmHWM:"));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -103,9 +122,14 @@ async fn main() {
 }
 
 async fn serve(dir: String) {
+    let dir = PathBuf::from(dir);
     let mut settings = safeguard::config::Settings::default();
     settings.server.listen = "127.0.0.1:0".to_owned();
-    settings.server.state_dir = dir.into();
+    settings.server.state_dir.clone_from(&dir);
+    if dir.join(CERTIFICATE).exists() {
+        settings.server.certificate = Some(dir.join(CERTIFICATE));
+        settings.server.key = Some(dir.join(KEY));
+    }
     let vouching = safeguard::vouching::Vouching::Simulation;
     let server =
         safeguard::server::Server::start_with(&settings, vouching, safeguard_daemon::clock::now_ms).await.unwrap();
@@ -113,8 +137,23 @@ async fn serve(dir: String) {
     std::future::pending::<()>().await;
 }
 
+/// Leaves a certificate for the server, and gives what trusts it.
+fn client(word: &str, dir: &Path) -> Arc<ClientConfig> {
+    assert_eq!(word, "tls", "the fourth word is `tls`, or there is none");
+    let tls = Tls::generate().unwrap();
+    std::fs::write(dir.join(CERTIFICATE), tls.certificate_pem()).unwrap();
+    std::fs::write(dir.join(KEY), tls.key_pem()).unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(tls.ca_pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+}
+
 struct Node {
     n: usize,
+    /// It knows its own sessions alone.
+    tls: Option<Arc<ClientConfig>>,
     key: SigningKey,
     sequence: u64,
     previous: Option<Digest>,
@@ -122,8 +161,13 @@ struct Node {
 }
 
 impl Node {
-    fn new(n: usize) -> Self {
-        Self { n, key: SigningKey::generate().unwrap().0, sequence: 0, previous: None, nonce: None }
+    fn new(n: usize, tls: Option<&Arc<ClientConfig>>) -> Self {
+        let own = |tls: &Arc<ClientConfig>| {
+            let mut tls = ClientConfig::clone(tls);
+            tls.resumption = Resumption::in_memory_sessions(1);
+            Arc::new(tls)
+        };
+        Self { n, tls: tls.map(own), key: SigningKey::generate().unwrap().0, sequence: 0, previous: None, nonce: None }
     }
 
     fn next(&mut self) -> Bytes {
@@ -178,14 +222,25 @@ impl Node {
 }
 
 struct Lane {
+    address: Arc<str>,
     send: SendRequest<Full<Bytes>>,
     key: PublicKey,
     nodes: Vec<Node>,
+    resumed: u32,
 }
 
-async fn connect(address: &str) -> SendRequest<Full<Bytes>> {
-    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+/// A connection, and whether its TLS session is that of an earlier one.
+async fn connect(address: &str, tls: Option<&Arc<ClientConfig>>) -> (SendRequest<Full<Bytes>>, bool) {
+    let stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
+    let Some(tls) = tls else { return (converse(stream).await, false) };
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TlsConnector::from(tls.clone()).connect(name, stream).await.unwrap();
+    let resumed = stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed);
+    (converse(stream).await, resumed)
+}
+
+async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> SendRequest<Full<Bytes>> {
     let (send, connection) = handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(async move { drop(connection.await) });
     send
@@ -238,7 +293,7 @@ impl Lane {
     }
 
     /// Each node once in a period, so many times. Beats are signed before their time, and repeat a nonce that is still good.
-    async fn beat(mut self, times: u64, period: u64) -> Vec<Duration> {
+    async fn beat(mut self, times: u64, period: u64) -> (Vec<Duration>, u32) {
         let (start, mut waits) = (Instant::now() + Duration::from_secs(1), Vec::new());
         let count = u32::try_from(self.nodes.len().max(1)).unwrap();
         for turn in 0..times {
@@ -249,12 +304,17 @@ impl Lane {
                     + Duration::from_secs(period) / count * u32::try_from(at).unwrap();
                 tokio::time::sleep_until(due).await;
                 let asked = Instant::now();
+                if let Some(tls) = &self.nodes[at].tls {
+                    let (send, resumed) = connect(&self.address, Some(tls)).await;
+                    self.send = send;
+                    self.resumed += u32::from(resumed);
+                }
                 let (status, body) = self.ask("POST", "/v1/beat", body).await;
                 assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
                 waits.push(asked.elapsed());
             }
         }
-        waits
+        (waits, self.resumed)
     }
 }
 

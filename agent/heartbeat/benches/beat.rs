@@ -1,9 +1,9 @@
 //! What a beat costs the node: `cargo bench -p safeguard-heartbeat --bench beat [-- BEATS [NODES]]`.
 //!
 //! The safeguard runs in a process of its own. In this one a node beats, or several, each with a thread and a third of a second between
-//! its beats, each of them with names of controls as after a
-//! bad day, keeps them on the disk, sends them over a connection on loopback and verifies the replies. What is
-//! told is the CPU that the kernel counted for the whole process, and the longest body. No TLS, and no log.
+//! its beats, each of them with names of controls as after a bad day: keeps them on the disk, connects for each by TLS on loopback, where
+//! it takes up the session of the one before, sends it, verifies the reply and hangs up. What is told is the CPU that the kernel counted
+//! for the whole process, and the longest body. No log.
 //!
 //! A virtual machine that slept has to be woken by its host, and the kernel counts that for who is woken. What that costs here is
 //! told too; a beat wakes the process several times: when it is due, for the disk, and for the reply. With many nodes the machine
@@ -12,6 +12,7 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods, reason = "a program to measure with")]
 
 use std::io::BufRead as _;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,11 +24,15 @@ use safeguard_heartbeat::{
     Membership, Node, Policy, Posture, Program, ProofSource, Proofs, Proxy, Redirect, ReportSource, RoleMapping,
     Settings, StsProof,
 };
+use safeguard_standins::Tls;
 use tokio::sync::watch;
 
 /// Between two beats.
 const INTERVAL: Duration = Duration::from_millis(330);
 const ROLE: &str = "SAFEGUARD_BENCH_SERVE_IN";
+const CERTIFICATE: &str = "server.pem";
+const KEY: &str = "server.key";
+const CA: &str = "ca.pem";
 
 struct Nobody;
 
@@ -68,17 +73,21 @@ async fn main() {
     let wake = a_wake().await;
     let dir = tempfile::tempdir().unwrap();
     let server = dir.path().join("server");
+    let tls = Tls::generate().unwrap();
+    std::fs::create_dir(&server).unwrap();
+    let pems = [(CERTIFICATE, tls.certificate_pem()), (KEY, tls.key_pem()), (CA, tls.ca_pem())];
+    pems.iter().for_each(|(name, pem)| std::fs::write(server.join(name), pem).unwrap());
     let mut child =
         Command::new(std::env::current_exe().unwrap()).env(ROLE, &server).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let (address, key) = line.trim().split_once(' ').unwrap();
     let settings = |node: u32| Settings {
-        url: format!("http://{address}"),
+        url: format!("https://{address}"),
         server_keys: vec![key.parse().unwrap()],
         tenant: "acme".to_owned(),
         interval: Some(INTERVAL),
-        ca_file: None,
+        ca_file: Some(server.join(CA)),
         state_dir: dir.path().join(format!("node-{node}")),
         spool_bytes: 1 << 24,
         spool_age: Duration::from_secs(86_400),
@@ -136,9 +145,12 @@ fn cpu() -> (Duration, Duration) {
 }
 
 async fn serve(dir: String) {
+    let dir = PathBuf::from(dir);
     let mut settings = safeguard::config::Settings::default();
     settings.server.listen = "127.0.0.1:0".to_owned();
-    settings.server.state_dir = dir.into();
+    settings.server.certificate = Some(dir.join(CERTIFICATE));
+    settings.server.key = Some(dir.join(KEY));
+    settings.server.state_dir = dir;
     let vouching = safeguard::vouching::Vouching::Simulation;
     let server = safeguard::server::Server::start_with(&settings, vouching, now_ms).await.unwrap();
     println!("{} {}", server.address(), server.public_key());

@@ -96,8 +96,14 @@ impl Registrar {
             batch.declare_gap(key.node_id, key.no, (range.first, range.last), now_ms)?;
         }
         if forked {
-            let detail = json!({ "sequence": beat.sequence, "previous": beat.previous, "known": key.chain.last });
-            batch.event(Some(key.node_id), "forked", &detail, now_ms)?;
+            let (kind, reason) = match beat.previous {
+                Some(_) => ("forked", "it names another beat before this one than the last that came"),
+                None => ("forgot", "it does not know what it said last: what its disk kept was lost or damaged"),
+            };
+            let detail = json!({
+                "sequence": beat.sequence, "previous": beat.previous, "known": key.chain.last, "reason": reason,
+            });
+            batch.event(Some(key.node_id), kind, &detail, now_ms)?;
         }
         if newest {
             if let Some(known) = self.fleet.keys.get_mut(opened.key.as_bytes()) {

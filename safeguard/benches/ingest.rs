@@ -28,7 +28,7 @@ use hyper_util::rt::TokioIo;
 use rustls::client::Resumption;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, HandshakeKind, RootCertStore};
+use rustls::{CipherSuite, ClientConfig, HandshakeKind, RootCertStore};
 use safeguard_protocol::{
     Assessment, Beat, Challenge, Counts, Digest, Enrolled, Enrolment, Envelope, Exceptions, IdentityProof, Kind, Logs,
     Membership, Policy, Program, Proofs, PublicKey, RoleMapping, SigningKey, Spool, Statement,
@@ -145,8 +145,10 @@ fn client(word: &str, dir: &Path) -> Arc<ClientConfig> {
     std::fs::write(dir.join(KEY), tls.key_pem()).unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(tls.ca_pem().as_bytes()).unwrap()).unwrap();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    // As the agent has them.
+    provider.cipher_suites.sort_by_key(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+    let config = ClientConfig::builder_with_provider(Arc::new(provider)).with_safe_default_protocol_versions().unwrap();
     Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 

@@ -3,5 +3,6 @@
 mod attention;
 mod hostile;
 mod links;
+mod said;
 pub(crate) mod seeded;
 mod sign_in;

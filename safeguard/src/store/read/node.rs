@@ -61,16 +61,17 @@ pub fn node(db: &Connection, id: i64, now_ms: i64) -> rusqlite::Result<Option<No
 }
 
 fn begin(row: &Row<'_>) -> rusqlite::Result<NodeDetail> {
-    let body: Option<Vec<u8>> = match row.get_ref(26)? {
+    // By name: a node may get another column before these.
+    let body: Option<Vec<u8>> = match row.get_ref("body")? {
         rusqlite::types::ValueRef::Text(bytes) | rusqlite::types::ValueRef::Blob(bytes) => Some(bytes.to_vec()),
         _ => None,
     };
     Ok(NodeDetail {
         node: row::node(row)?,
-        first_seen_ms: row.get(23)?,
-        pending_time_ms: row.get(24)?,
-        last_beat_ms: row.get(25)?,
-        next_due_s: row.get(26)?,
+        first_seen_ms: row.get("first_seen_ms")?,
+        pending_time_ms: row.get("pending_time_ms")?,
+        last_beat_ms: row.get("last_beat_ms")?,
+        next_due_s: row.get("next_due_s")?,
         statement: body.and_then(|body| serde_json::from_slice(&body).ok()),
         keys: Vec::new(),
         policies: Vec::new(),

@@ -149,6 +149,7 @@ impl ProgramSettings for Settings {
         if self.webhook.url.is_some() != self.webhook.secret_file.is_some() {
             found.add("webhook.secret_file", &"(one of two)", "webhook.url and webhook.secret_file are set together");
         }
+        self.verify.check(&mut found);
         self.expected.check(&mut found);
         if !(1..=100).contains(&self.nodes.brake_percent) {
             found.add("nodes.brake_percent", &self.nodes.brake_percent, "allowed are 1 to 100");

@@ -126,6 +126,7 @@ mod tests {
             assessed_ms: None,
             simulated: false,
             ec2_state: None,
+            cluster_state: None,
             checks: Tally::default(),
             passed_permille: None,
         }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use safeguard_protocol::{Digest, Posture, PublicKey, State, Statement};
 
 use crate::chain::Chain;
+use crate::clusters::Readiness;
 use crate::expected::InstanceState;
 use crate::states::Known;
 use crate::store::{Loaded, NodeRow};
@@ -44,6 +45,8 @@ pub struct Node {
     pub content: Option<(String, i64)>,
     /// When its instance was started.
     pub pending_time_ms: Option<i64>,
+    /// What its cluster says of it, where that is asked.
+    pub readiness: Option<Readiness>,
 }
 
 /// Everything.
@@ -111,6 +114,7 @@ fn node(row: NodeRow, enrolled: bool) -> Node {
         posture: Posture { state, since_ms: row.state_since_ms, reasons: list(&row.reasons) },
         content: row.content,
         pending_time_ms: row.pending_time_ms,
+        readiness: row.cluster_state.as_deref().and_then(Readiness::of),
     }
 }
 

@@ -1,7 +1,7 @@
 //! The safeguard: the compliance backend that nodes report to.
 //!
-//! Comes in: enrolments, beats and reports of nodes (docs/protocol.md), and which instances EC2 knows. Goes out: the state
-//! of each node with its reasons, to the Compliance Explorer, the API, and webhooks.
+//! Comes in: enrolments, beats and reports of nodes (docs/protocol.md), which instances EC2 knows, and which nodes clusters
+//! have. Goes out: the state of each node with its reasons, to the Compliance Explorer, the API, and webhooks.
 //!
 //! Never: takes a node's word for who it is, calls a node compliant that was not assessed lately, or acts on an instance.
 //!
@@ -12,6 +12,7 @@
 
 pub mod api;
 pub mod chain;
+pub mod clusters;
 pub mod config;
 pub mod dry_run;
 pub mod expected;

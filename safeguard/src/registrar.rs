@@ -3,6 +3,7 @@
 
 mod beat;
 mod clear;
+mod cluster;
 mod enrol;
 mod expect;
 mod report;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use safeguard_protocol::{Code, Digest, Enrolment, KeyId, Opened, Posture, PublicKey, Received, Statement};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clusters;
 use crate::expected::{Listing, Place};
 use crate::fleet::Fleet;
 use crate::states::Periods;
@@ -126,6 +128,10 @@ pub enum Job {
     ExpectFrom(Vec<Place>),
     /// What EC2 says of an account's instances.
     Expect(Box<Listing>),
+    /// Names of clusters that are asked for their nodes.
+    ClustersFrom(Vec<String>),
+    /// What a cluster says of its nodes.
+    Cluster(Box<clusters::Listing>),
     /// Time has passed.
     Sweep,
 }
@@ -176,6 +182,18 @@ impl Desk {
     pub async fn expect(&self, listing: Listing) {
         // It fails only at the end.
         drop(self.jobs.send(Job::Expect(Box::new(listing))).await);
+    }
+
+    /// Tells which clusters will be asked for their nodes. Waits for its turn.
+    pub async fn clusters_from(&self, clusters: Vec<String>) {
+        // It fails only at the end.
+        drop(self.jobs.send(Job::ClustersFrom(clusters)).await);
+    }
+
+    /// Tells what a cluster said. Waits for its turn.
+    pub async fn cluster(&self, listing: clusters::Listing) {
+        // It fails only at the end.
+        drop(self.jobs.send(Job::Cluster(Box::new(listing))).await);
     }
 
     /// Lets the registrar look at what time has done. Does nothing if it has no time for that.
@@ -318,6 +336,8 @@ impl Registrar {
             }
             Job::ExpectFrom(places) => batch.places(&places)?,
             Job::Expect(listing) => self.expect(batch, &listing, now_ms)?,
+            Job::ClustersFrom(clusters) => self.clusters_from(batch, &clusters)?,
+            Job::Cluster(listing) => self.cluster(batch, &listing, now_ms)?,
             Job::Sweep => self.sweep(batch, now_ms)?,
         }
         Ok(())

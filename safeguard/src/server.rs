@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
+use crate::clusters;
 use crate::config::Settings;
 use crate::expected::{self, Ec2};
 use crate::explorer::Explorer;
@@ -145,6 +146,7 @@ impl Server {
         // Who asks nothing needs no authorities to trust.
         let ec2 =
             (!asked.is_empty()).then(|| Ec2::new(&settings.expected)).transpose().map_err(StartError::Expected)?;
+        let asked_clusters = clusters::asked(&settings.verify.clusters)?;
         let webhook = Webhook::new(&settings.webhook, &settings.store(), now_ms).map_err(StartError::Webhook)?;
         let state_dir = &settings.server.state_dir;
         make_private(state_dir).map_err(|source| StartError::State { path: state_dir.clone(), source })?;
@@ -178,6 +180,7 @@ impl Server {
         }
         let (every, tenants) = (settings.expected.interval.0, settings.verify.tenants.clone());
         tasks.spawn(expected::watch(ec2, asked, every, tenants, desk.clone(), shutdown.clone()));
+        tasks.spawn(clusters::watch(asked_clusters, every, desk.clone(), shutdown.clone()));
         tasks.spawn(sweep(desk, shutdown.clone()));
         Ok(Self { address, public_key, tasks, shutdown, stored, _lock: lock })
     }

@@ -21,10 +21,12 @@ pub use batch::{Batch, Enrolling, Heard};
 pub use load::{KeyRow, Loaded, NodeRow};
 
 /// The version of the tables. A file of a later one is refused.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 const TABLES: &str = include_str!("store/schema.sql");
 /// What version 2 has more than version 1.
 const SECOND: &str = include_str!("store/ec2_place.sql");
+/// What version 3 has more than version 2.
+const THIRD: &str = include_str!("store/cluster_place.sql");
 
 /// How long another process may hold the file before a write fails: an operator who looks at it with a tool.
 const BUSY: Duration = Duration::from_secs(5);
@@ -77,8 +79,9 @@ impl Store {
         db.execute_batch(pragmas).map_err(failed)?;
         let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         let lacking: &[&str] = match found {
-            0 => &[TABLES, SECOND],
-            1 => &[SECOND],
+            0 => &[TABLES, SECOND, THIRD],
+            1 => &[SECOND, THIRD],
+            2 => &[THIRD],
             VERSION => &[],
             found => return Err(StoreError::Later { path: path.to_owned(), found }),
         };
@@ -127,7 +130,7 @@ pub fn create(path: &Path) -> Result<Connection, StoreError> {
 mod tests {
     use rusqlite::Connection;
 
-    use super::{Store, TABLES, VERSION, create};
+    use super::{SECOND, Store, TABLES, VERSION, create};
 
     #[test]
     fn a_store_of_a_later_program_is_refused() {
@@ -135,24 +138,34 @@ mod tests {
         let path = dir.path().join("s.db");
         create(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
         let said = Store::open(&path).unwrap_err().to_string();
-        assert!(said.contains("version 3") && said.contains("s.db"), "{said}");
+        assert!(said.contains(&format!("version {}", VERSION + 1)) && said.contains("s.db"), "{said}");
     }
 
     #[test]
-    fn a_store_of_the_version_before_gets_what_it_lacks_and_keeps_what_it_has() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s.db");
-        let first = Connection::open(&path).unwrap();
-        first.execute_batch(TABLES).unwrap();
-        first
-            .execute_batch("INSERT INTO event (at_ms, kind, detail) VALUES (1, 'x', '{}'); PRAGMA user_version = 1")
-            .unwrap();
-        drop(first);
-        for _ in 0..2 {
-            let db = create(&path).unwrap();
-            let count =
-                |table: &str| db.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get::<_, i64>(0));
-            assert_eq!((count("event").unwrap(), count("ec2_place").unwrap()), (1, 0));
+    fn a_store_of_a_version_before_gets_what_it_lacks_and_keeps_what_it_has() {
+        let node = "INSERT INTO node (tenant, account, region, instance_id, cluster, node_name, assurance, first_seen_ms, state,
+                      state_since_ms, reasons, simulated) VALUES ('t', '1', 'r', 'i-1', 'c', 'n', 'none', 1, 'missing', 1, '[]', 0)";
+        let place = "INSERT INTO ec2_place (account, region, instances) VALUES ('1', 'r', 7)";
+        for (version, tables, rows, places) in
+            [(1, &[TABLES][..], &[node][..], 0), (2, &[TABLES, SECOND][..], &[node, place][..], 1)]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("s.db");
+            let before = Connection::open(&path).unwrap();
+            tables.iter().chain(rows).for_each(|sql| before.execute_batch(sql).unwrap());
+            before.pragma_update(None, "user_version", version).unwrap();
+            drop(before);
+            for _ in 0..2 {
+                let db = create(&path).unwrap();
+                let count = |table: &str| {
+                    let sql = format!("SELECT COUNT(*) FROM {table}");
+                    db.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
+                };
+                let all = (count("node WHERE cluster_state IS NULL"), count("ec2_place"), count("cluster_place"));
+                assert_eq!(all, (1, places, 0), "{version}");
+                let now: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
+                assert_eq!(now, VERSION);
+            }
         }
     }
 }

@@ -63,7 +63,10 @@ impl Registrar {
             posture: Posture { state: State::NeverEnrolled, since_ms: now_ms, reasons: Vec::new() },
             content: None,
             pending_time_ms: None,
+            readiness: None,
         });
+        // What another cluster said says nothing of this one.
+        node.readiness = node.readiness.filter(|_| node.place[0] == said.cluster);
         node.place = [said.cluster.clone(), said.node_name.clone()];
         node.group.clone_from(&said.node_group);
         node.pending_time_ms = verified.pending_time_ms;

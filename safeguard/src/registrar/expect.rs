@@ -84,6 +84,7 @@ impl Registrar {
             posture: Posture { state: State::NeverEnrolled, since_ms: now_ms, reasons: Vec::new() },
             content: None,
             pending_time_ms: None,
+            readiness: None,
         };
         self.fleet.nodes.insert(id, node);
         self.fleet.instances.insert(key.clone(), id);

@@ -1,5 +1,7 @@
 //! What is written: many beats in one transaction.
 
+mod clusters;
+
 use rusqlite::{OptionalExtension as _, Transaction, params};
 use safeguard_protocol::{Digest, Posture, Statement};
 
@@ -88,6 +90,8 @@ impl<'a> Batch<'a> {
                  pending_time_ms, first_seen_ms, state, state_since_ms, reasons, next_due_s, critical, critical_more, simulated)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'never-enrolled', ?11, '[]', 60, '[]', 0, ?12)
              ON CONFLICT (tenant, account, region, instance_id) DO UPDATE SET cluster = excluded.cluster,
+                 -- What another cluster said says nothing of this one.
+                 cluster_state = CASE WHEN node.cluster = excluded.cluster THEN node.cluster_state END,
                  node_group = excluded.node_group, node_name = excluded.node_name, image_id = excluded.image_id,
                  first_seen_ms = CASE WHEN node.assurance = 'none' THEN excluded.first_seen_ms ELSE node.first_seen_ms END,
                  assurance = excluded.assurance, pending_time_ms = excluded.pending_time_ms, retired_ms = NULL

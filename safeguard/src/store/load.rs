@@ -43,6 +43,8 @@ pub struct NodeRow {
     pub assurance: String,
     /// What EC2 says that its instance is doing.
     pub ec2_state: Option<String>,
+    /// What its cluster says of it.
+    pub cluster_state: Option<String>,
     /// The last suspicion that an operator dropped.
     pub acquitted: Option<String>,
 }
@@ -81,7 +83,7 @@ pub(super) fn load(db: &Connection) -> rusqlite::Result<Loaded> {
     let nodes = "SELECT n.id, n.tenant, n.account, n.region, n.instance_id, n.cluster, n.node_name, n.first_seen_ms, n.state,
                         n.state_since_ms, n.reasons, n.last_live_ms, coalesce(n.next_due_s, 60), n.assessed_ms, n.critical, n.critical_more,
                         n.suspicion, n.retired_ms IS NOT NULL, c.digest, c.said_ms, n.pending_time_ms, n.assurance, n.ec2_state, n.acquitted,
-                        nullif(n.node_group, '')
+                        nullif(n.node_group, ''), n.cluster_state
                  FROM node n LEFT JOIN content c ON c.node_id = n.id
                  -- One that is filled in and never spoke stays as it is.
                  WHERE n.simulated = 0 OR EXISTS (SELECT 1 FROM node_key k WHERE k.node_id = n.id AND length(k.public_key) = 43)";
@@ -108,6 +110,7 @@ pub(super) fn load(db: &Connection) -> rusqlite::Result<Loaded> {
             ec2_state: row.get(22)?,
             acquitted: row.get(23)?,
             group: row.get(24)?,
+            cluster_state: row.get(25)?,
         })
     };
     let key = |row: &rusqlite::Row<'_>| {

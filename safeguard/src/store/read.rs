@@ -31,14 +31,14 @@ pub use mark::{Mark, changed_since, mark};
 pub use node::node;
 pub use nodes::nodes;
 pub use overview::overview;
-pub use places::places;
+pub use places::{cluster_places, places};
 pub use token::token_scope;
 pub use trend::trend;
 #[cfg(test)]
 pub(crate) use types::permille;
 pub use types::{
-    Control, Day, Event, Exclusion, Filter, Finding, Fleet, Gap, Hour, InState, Node, NodeDetail, NodeKey, Overview,
-    Page, Place, Roll, StateChange, Tally,
+    ClusterPlace, Control, Day, Event, Exclusion, Filter, Finding, Fleet, Gap, Hour, InState, Node, NodeDetail,
+    NodeKey, Overview, Page, Place, Roll, StateChange, Tally,
 };
 
 /// Questions that are answered at the same time. Each has a connection with a cache of its own.

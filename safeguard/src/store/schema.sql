@@ -1,4 +1,4 @@
--- Version 2. In the common subset of SQLite and PostgreSQL as far as types go: INTEGER is 64 bits, times are milliseconds since 1970.
+-- Version 1; what later versions have more is in files beside this one. In the common subset of SQLite and PostgreSQL as far as types go: INTEGER is 64 bits, times are milliseconds since 1970.
 
 -- One instance of one tenant.
 CREATE TABLE node (

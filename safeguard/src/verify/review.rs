@@ -1,13 +1,8 @@
 //! Asks a cluster whose a service-account token is, and on which node its pod runs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, StatusCode};
-use http_body_util::Full;
-use safeguard_daemon::settings::read_regular;
+use http::{Method, StatusCode};
 use safeguard_protocol::{Code, Enrolment};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -16,14 +11,12 @@ use serde_json::json;
 use super::Denied;
 use super::document::Document;
 use super::settings::{Cluster, SettingsError};
-use crate::https::{Https, base};
+use crate::clusters::{ApiServer, MAX_TOKEN_BYTES, instance_of};
 
 /// Whom the token has to be for.
 const AUDIENCE: &str = "safeguard";
 /// The claim that names the node of the token's pod (Kubernetes 1.30, `ServiceAccountTokenPodNodeInfo`).
 const NODE_NAME: &str = "authentication.kubernetes.io/node-name";
-/// The longest token that is read or sent on.
-const MAX_TOKEN_BYTES: usize = 16 * 1024;
 /// The longest answer. A node with 50 images in its status has some 30 KiB.
 const MAX_ANSWER_BYTES: usize = 512 * 1024;
 
@@ -36,17 +29,16 @@ pub(super) struct Reviewers(BTreeMap<String, Reviewer>);
 
 #[derive(Debug)]
 struct Reviewer {
-    https: Https,
-    server: String,
-    token_file: PathBuf,
-    /// `system:serviceaccount:NAMESPACE:NAME`.
+    server: ApiServer,
+    /// `system:serviceaccount:NAMESPACE:NAME`. None where the cluster is asked for its nodes alone.
     users: Vec<String>,
 }
 
 impl Reviewers {
     pub(super) fn new(clusters: &[Cluster]) -> Result<Self, SettingsError> {
         let mut reviewers = BTreeMap::new();
-        for Cluster { name, server, ca, token_file, service_accounts } in clusters {
+        for cluster in clusters {
+            let Cluster { name, service_accounts, nodes, .. } = cluster;
             let key = |key: &str| format!("clusters.{name}.{key}");
             let user = |account: &String| match account.split_once('/') {
                 Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !account.contains(':') => {
@@ -55,15 +47,10 @@ impl Reviewers {
                 _ => Err(SettingsError::value(key("service_accounts"), format!("{account:?} is not NAMESPACE/NAME"))),
             };
             let users = service_accounts.iter().map(user).collect::<Result<Vec<_>, _>>()?;
-            if users.is_empty() {
+            if users.is_empty() && !nodes {
                 return Err(SettingsError::value(key("service_accounts"), "name at least one"));
             }
-            let reviewer = Reviewer {
-                https: Https::new(ca.as_deref())?,
-                server: base(&key("server"), server)?,
-                token_file: token_file.clone(),
-                users,
-            };
+            let reviewer = Reviewer { server: ApiServer::new(cluster)?, users };
             if reviewers.insert(name.clone(), reviewer).is_some() {
                 return Err(SettingsError::value("clusters", format!("{name:?} is there twice")));
             }
@@ -76,6 +63,9 @@ impl Reviewers {
         let Enrolment { cluster, node_name, .. } = enrolment;
         let unknown = || refused(format!("no API server is set for cluster {cluster:?}"));
         let reviewer = self.0.get(cluster).ok_or_else(unknown)?;
+        if reviewer.users.is_empty() {
+            return Err(refused(format!("cluster {cluster:?} has no service account whose tokens are believed")));
+        }
         reviewer.check_token(token, node_name).await?;
         reviewer.check_node(node_name, &document.instance_id).await
     }
@@ -166,12 +156,9 @@ impl Reviewer {
             }
             _ => return Err(unavailable(format!("the node was answered with status {}", status.as_u16()))),
         };
-        // `aws:///eu-central-1a/i-0123456789abcdef0` (cloud-provider-aws).
-        match provider_id.strip_prefix("aws:///").and_then(|rest| rest.rsplit_once('/')) {
-            Some((_, instance)) if instance == instance_id => Ok(()),
-            Some((_, instance)) => {
-                Err(refused(format!("its node is instance {:?}, not {instance_id}", clipped(instance))))
-            }
+        match instance_of(&provider_id) {
+            Some(instance) if instance == instance_id => Ok(()),
+            Some(instance) => Err(refused(format!("its node is instance {:?}, not {instance_id}", clipped(instance)))),
             None if provider_id.is_empty() => {
                 Err(unavailable("the cluster does not say yet which instance the node is".to_owned()))
             }
@@ -185,20 +172,7 @@ impl Reviewer {
         path: &str,
         body: String,
     ) -> Result<(StatusCode, Option<T>), Denied> {
-        let own = read_regular(&self.token_file, MAX_TOKEN_BYTES as u64)
-            .map_err(|error| unavailable(format!("{}: {error}", self.token_file.display())))?;
-        let mut bearer = HeaderValue::from_str(&format!("Bearer {}", own.trim()))
-            .map_err(|_| unavailable(format!("{} holds no token", self.token_file.display())))?;
-        bearer.set_sensitive(true);
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.server))
-            .header(AUTHORIZATION, bearer)
-            .header(ACCEPT, "application/json")
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
-            .map_err(|_| unavailable("the request cannot be made".to_owned()))?;
-        let answer = self.https.ask(request, MAX_ANSWER_BYTES).await.map_err(|error| unavailable(error.to_string()))?;
+        let answer = self.server.ask(method, path, body, MAX_ANSWER_BYTES).await.map_err(unavailable)?;
         Ok((answer.status, serde_json::from_slice(&answer.body).ok()))
     }
 }

@@ -1,7 +1,9 @@
 //! What the operator decides about who is believed.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
+use safeguard_daemon::settings::Findings;
 use serde::{Deserialize, Serialize};
 
 /// Whose nodes may enrol, and who vouches for them.
@@ -15,8 +17,26 @@ pub struct Settings {
     pub certificates: Option<PathBuf>,
     /// How STS is asked.
     pub sts: Sts,
-    /// API servers that are asked about service-account tokens.
+    /// API servers that are asked about service-account tokens, and for their nodes.
     pub clusters: Vec<Cluster>,
+}
+
+impl Settings {
+    /// Finds what cannot be meant by the clusters. The rest shows when it is used, at the start.
+    pub(crate) fn check(&self, found: &mut Findings) {
+        let mut seen = HashSet::new();
+        for (at, cluster) in self.clusters.iter().enumerate() {
+            let key = |name: &str| format!("verify.clusters[{at}].{name}");
+            if !seen.insert(&cluster.name) {
+                found.add(&key("name"), &format!("{:?}", cluster.name), "is there already: a cluster stands once");
+            }
+            if cluster.service_accounts.is_empty() && !cluster.nodes {
+                let reason = "names whose tokens are believed, such as [\"safeguard/safeguard-agent\"]; it may be empty only where \
+                              `nodes` is true";
+                found.add(&key("service_accounts"), &"[]", reason);
+            }
+        }
+    }
 }
 
 /// Somebody who has nodes.
@@ -65,7 +85,7 @@ pub struct Sts {
     pub allow_global_host: bool,
 }
 
-/// An API server that says whose a token is.
+/// An API server that says whose a token is, and which nodes there are.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cluster {
@@ -77,8 +97,11 @@ pub struct Cluster {
     pub ca: Option<PathBuf>,
     /// File with our own token for it, read anew for each question. It may `create` `tokenreviews` and `get` `nodes`.
     pub token_file: PathBuf,
-    /// Whose tokens are believed, as `NAMESPACE/NAME`. At least one.
+    /// Whose tokens are believed, as `NAMESPACE/NAME`. At least one, or [`Self::nodes`]: then nobody's are.
     pub service_accounts: Vec<String>,
+    /// Whether it is asked for its nodes too: with EC2, the other of the two sources that a node is lost. The token may `list` `nodes`
+    /// then.
+    pub nodes: bool,
 }
 
 /// Why settings cannot be used.
@@ -115,5 +138,32 @@ impl SettingsError {
 
     pub(crate) fn file(path: impl Into<PathBuf>, reason: impl ToString) -> Self {
         Self::File { path: path.into(), reason: reason.to_string() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(clusters: &[Cluster]) -> String {
+        let mut found = Findings::default();
+        Settings { clusters: clusters.to_vec(), ..Settings::default() }.check(&mut found);
+        found.finish(Some(())).err().map(|problems| problems.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_cluster_is_asked_for_something_and_stands_once() {
+        let nodes = Cluster { name: "prod".to_owned(), nodes: true, ..Cluster::default() };
+        let tokens = Cluster {
+            name: "dev".to_owned(),
+            service_accounts: vec!["safeguard/safeguard-agent".to_owned()],
+            ..Cluster::default()
+        };
+        assert_eq!(problems(&[nodes.clone(), tokens.clone()]), "");
+        let nothing = Cluster { service_accounts: Vec::new(), ..tokens };
+        let said = problems(&[nodes.clone(), nothing]);
+        assert!(said.contains("verify.clusters[1].service_accounts") && said.contains("`nodes`"), "{said}");
+        let said = problems(&[nodes.clone(), nodes]);
+        assert!(said.contains("verify.clusters[1].name") && said.contains("is there already"), "{said}");
     }
 }

@@ -82,6 +82,7 @@ impl Rig {
             ca: Some(self.directory.path().join("sts.crt")),
             token_file: self.directory.path().join("token"),
             service_accounts: vec!["safeguard/agent".to_owned()],
+            nodes: false,
         }
     }
 

@@ -1,6 +1,6 @@
 //! The service-account token: whose it is, and on which node and instance its pod runs.
 
-use safeguard::verify::{Proof, Tenant, Verifier};
+use safeguard::verify::{Cluster, Proof, Settings, Tenant, Verifier};
 use safeguard_protocol::{Assurance, Code, Enrolment};
 use serde_json::{Value, json};
 
@@ -146,6 +146,20 @@ async fn what_a_node_writes_gets_into_no_path_and_no_header() {
         refused(verifier.verify(&enrolment, NOW).await, Code::ProofToken, "form of a token");
         assert!(asked.lock().unwrap().is_empty());
     }
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_asked_for_its_nodes_alone_vouches_for_nothing() {
+    let rig = Rig::start().await;
+    let (url, asked) = server(|_| answer(201, "", &review().to_string())).await;
+    let alone = Cluster { service_accounts: Vec::new(), nodes: true, ..rig.cluster(url) };
+    let settings = Settings { clusters: vec![alone.clone()], ..rig.settings() };
+    let result = Verifier::new(&settings).unwrap().verify(&enrolment(&rig).await, NOW).await;
+    refused(result, Code::ProofToken, "no service account whose tokens are believed");
+    assert!(asked.lock().unwrap().is_empty());
+    let nothing = Settings { clusters: vec![Cluster { nodes: false, ..alone }], ..rig.settings() };
+    let error = Verifier::new(&nothing).unwrap_err().to_string();
+    assert!(error.contains("clusters.prod.service_accounts"), "{error}");
 }
 
 #[tokio::test]

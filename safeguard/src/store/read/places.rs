@@ -1,8 +1,8 @@
-//! Of where EC2 is asked.
+//! Of where EC2 is asked, and which clusters are.
 
 use rusqlite::Connection;
 
-use super::types::Place;
+use super::types::{ClusterPlace, Place};
 
 /// Accounts and regions, those of which EC2 does not tell first. At most 500.
 ///
@@ -21,6 +21,27 @@ pub fn places(db: &Connection) -> rusqlite::Result<Vec<Place>> {
             instances: row.get(3)?,
             silent_since_ms: row.get(4)?,
             reason: row.get(5)?,
+        })
+    };
+    all.query_map([], place)?.collect()
+}
+
+/// Clusters that are asked for their nodes, those that do not tell first. At most 500.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn cluster_places(db: &Connection) -> rusqlite::Result<Vec<ClusterPlace>> {
+    let mut all = db.prepare_cached(
+        "SELECT cluster, listed_ms, nodes, silent_since_ms, reason FROM cluster_place
+         ORDER BY CASE WHEN silent_since_ms IS NULL THEN 1 ELSE 0 END, cluster LIMIT 500",
+    )?;
+    let place = |row: &rusqlite::Row<'_>| {
+        Ok(ClusterPlace {
+            cluster: row.get(0)?,
+            listed_ms: row.get(1)?,
+            nodes: row.get(2)?,
+            silent_since_ms: row.get(3)?,
+            reason: row.get(4)?,
         })
     };
     all.query_map([], place)?.collect()

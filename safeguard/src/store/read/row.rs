@@ -8,6 +8,7 @@ use super::types::{Finding, Node, Tally};
 pub(super) const NODE: &str = "
     n.id, n.tenant, n.account, n.region, n.instance_id, n.cluster, nullif(n.node_group, ''), n.node_name,
     coalesce(n.image_id, ''), n.assurance, n.state, n.state_since_ms, n.reasons, n.last_live_ms, n.assessed_ms, n.simulated, n.ec2_state,
+    n.cluster_state,
     (SELECT coalesce(sum(r.pass), 0) FROM result r WHERE r.node_id = n.id),
     (SELECT coalesce(sum(r.fail), 0) FROM result r WHERE r.node_id = n.id),
     (SELECT coalesce(sum(r.excepted), 0) FROM result r WHERE r.node_id = n.id),
@@ -16,7 +17,7 @@ pub(super) const NODE: &str = "
     (SELECT coalesce(sum(r.not_applicable), 0) FROM result r WHERE r.node_id = n.id)";
 
 pub(super) fn node(row: &Row<'_>) -> rusqlite::Result<Node> {
-    let checks = tally(row, 17)?;
+    let checks = tally(row, 18)?;
     Ok(Node {
         id: row.get(0)?,
         tenant: row.get(1)?,
@@ -35,6 +36,7 @@ pub(super) fn node(row: &Row<'_>) -> rusqlite::Result<Node> {
         assessed_ms: row.get(14)?,
         simulated: row.get(15)?,
         ec2_state: row.get(16)?,
+        cluster_state: row.get(17)?,
         checks,
         passed_permille: checks.permille(),
     })

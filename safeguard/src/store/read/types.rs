@@ -189,6 +189,21 @@ pub struct Place {
     pub reason: Option<String>,
 }
 
+/// A cluster that is asked which nodes it has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterPlace {
+    /// Its name.
+    pub cluster: String,
+    /// When it told last, in milliseconds since 1970; absent if it never did.
+    pub listed_ms: Option<i64>,
+    /// How many nodes that are instances of AWS it had then.
+    pub nodes: u32,
+    /// Since when it does not tell, in milliseconds since 1970.
+    pub silent_since_ms: Option<i64>,
+    /// Why it does not.
+    pub reason: Option<String>,
+}
+
 /// A node in a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Node {
@@ -226,6 +241,8 @@ pub struct Node {
     pub simulated: bool,
     /// What EC2 says that its instance is doing, where EC2 is asked.
     pub ec2_state: Option<String>,
+    /// What its cluster says of it, where that is asked: `ready`, `not ready`, `unknown` (its kubelet is not heard) or `absent`.
+    pub cluster_state: Option<String>,
     /// Its checks.
     pub checks: Tally,
     /// Passed of enabled, in tenths of a percent, rounded down.

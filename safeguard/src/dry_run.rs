@@ -1,14 +1,19 @@
 //! Pure: what `terminate` would do to a node, and why not. Nothing here or elsewhere does it.
 
-use crate::store::read::{Exclusion, Fleet, Node};
+use safeguard_daemon::clock::utc;
+
+use crate::clusters::Readiness;
+use crate::store::read::{ClusterPlace, Exclusion, Fleet, Node, Place};
 
 /// How long a node is missing before anything would be done about it, in milliseconds: an hour, so that a reboot and an outage of the
 /// network end by themselves.
 pub const PATIENCE_MS: i64 = 3_600_000;
+/// How long the word of EC2 and of a cluster counts, in milliseconds: three of the intervals at which they are asked by default.
+pub const FRESH_MS: i64 = 900_000;
 /// The fleet brake: when more of the fleet than this went missing within an hour, in tenths of a percent, the trouble is here or in
 /// the network and not in the nodes.
 pub const BRAKE_PERMILLE: u32 = 100;
-/// Nodes that would be terminated within an hour at most.
+/// Nodes that would be terminated within an hour at most: of a dry run, the first ones that it lists.
 pub const PER_HOUR: u32 = 2;
 
 /// What would be done to a node.
@@ -35,13 +40,29 @@ pub fn braked(fleet: &Fleet) -> bool {
     fleet.lately > 2 && u64::from(fleet.lately) * 1_000 > u64::from(fleet.nodes) * u64::from(BRAKE_PERMILLE)
 }
 
+/// Who else is asked whether a node is lost, and how that goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Sources<'a> {
+    /// Of where EC2 is asked.
+    pub ec2: &'a [Place],
+    /// Clusters that are asked for their nodes.
+    pub clusters: &'a [ClusterPlace],
+}
+
 /// What would be done to each of the nodes, in their order. `today` is `YYYY-MM-DD`.
 #[must_use]
-pub fn judge(fleet: &Fleet, exclusions: &[Exclusion], now_ms: i64, today: &str) -> Vec<Verdict> {
+pub fn judge(fleet: &Fleet, sources: Sources<'_>, exclusions: &[Exclusion], now_ms: i64, today: &str) -> Vec<Verdict> {
     let brake = braked(fleet);
     let mut done = 0;
     let judged = fleet.doubtful.iter().map(|node| {
-        let mut verdict = one(node, exclusions, now_ms, today);
+        let mut verdict = one(node, sources, now_ms);
+        if node.simulated {
+            verdict.unless.push("it is simulated".to_owned());
+        }
+        for exclusion in exclusions.iter().filter(|exclusion| covers(exclusion, node, today)) {
+            let Exclusion { expires, owner, reason, .. } = exclusion;
+            verdict.unless.push(format!("excluded until {expires} by {owner}: {reason}"));
+        }
         if brake {
             verdict.unless.push("the fleet brake is on".to_owned());
         }
@@ -56,14 +77,25 @@ pub fn judge(fleet: &Fleet, exclusions: &[Exclusion], now_ms: i64, today: &str) 
     judged.collect()
 }
 
-fn one(node: &Node, exclusions: &[Exclusion], now_ms: i64, today: &str) -> Verdict {
+fn one(node: &Node, sources: Sources<'_>, now_ms: i64) -> Verdict {
     let mut verdict = Verdict { because: Vec::new(), unless: Vec::new() };
-    let silent = node.last_live_ms.map(|last| now_ms.saturating_sub(last));
     match node.state.as_str() {
         "missing" => {
             verdict.because.push("nothing that it says here counts as live".to_owned());
-            if silent.is_none_or(|silent| silent < PATIENCE_MS) {
-                verdict.unless.push("it has been silent for less than an hour".to_owned());
+            // Where the safeguard itself was away, a node may be silent for longer than it is missed.
+            match node.last_live_ms.map(|last| now_ms.saturating_sub(last.max(node.state_since_ms))) {
+                None => verdict.unless.push("it has never been heard alive".to_owned()),
+                Some(silent) if silent < PATIENCE_MS => {
+                    verdict.unless.push("it has been missing for less than an hour".to_owned());
+                }
+                Some(_) => {}
+            }
+            // Silence here is one source, and one is never enough.
+            for said in [ec2(node, sources.ec2, now_ms), cluster(node, sources.clusters, now_ms)] {
+                match said {
+                    Ok(because) => verdict.because.push(because),
+                    Err(unless) => verdict.unless.push(unless),
+                }
             }
         }
         "suspect" => {
@@ -75,22 +107,55 @@ fn one(node: &Node, exclusions: &[Exclusion], now_ms: i64, today: &str) -> Verdi
             verdict.unless.push("it is alive: it is reported, not terminated".to_owned());
         }
     }
-    // One source is never enough, and an instance that EC2 sees run is no second one.
-    verdict.unless.push(match &node.ec2_state {
-        None => "no second source says so: neither EC2 nor the cluster was asked".to_owned(),
-        Some(state) => {
-            format!("no second source says so: EC2 says that its instance is {state}, and the cluster is not asked")
-        }
-    });
-    if node.simulated {
-        verdict.unless.push("it is simulated".to_owned());
-    }
-    for exclusion in exclusions.iter().filter(|exclusion| covers(exclusion, node, today)) {
-        verdict
-            .unless
-            .push(format!("excluded until {} by {}: {}", exclusion.expires, exclusion.owner, exclusion.reason));
-    }
     verdict
+}
+
+/// An instance that runs and does not speak is lost; one that is off is only off.
+fn ec2(node: &Node, places: &[Place], now_ms: i64) -> Result<String, String> {
+    let here = |place: &&Place| place.account == node.account && place.region == node.region;
+    let place = places.iter().find(here).ok_or("EC2 is not asked what its instance does")?;
+    counts("EC2", place.listed_ms, place.silent_since_ms, now_ms)?;
+    if place.instances == 0 {
+        // As in `registrar::expect`: the credentials may be of another account.
+        return Err("EC2 lists no instance at all: that says nothing of this one".to_owned());
+    }
+    match node.ec2_state.as_deref() {
+        Some("running") => Ok("EC2 says that its instance runs".to_owned()),
+        Some(state) => Err(format!("EC2 says that its instance is {state}")),
+        None => Err("EC2 does not have its instance among those of clusters".to_owned()),
+    }
+}
+
+/// A node that its cluster has lost too is lost.
+fn cluster(node: &Node, places: &[ClusterPlace], now_ms: i64) -> Result<String, String> {
+    let place = places.iter().find(|place| place.cluster == node.cluster);
+    let place = place.ok_or("its cluster is not asked whether it is Ready")?;
+    counts("its cluster", place.listed_ms, place.silent_since_ms, now_ms)?;
+    if place.nodes == 0 {
+        return Err("its cluster lists no node at all: that says nothing of this one".to_owned());
+    }
+    match node.cluster_state.as_deref().and_then(Readiness::of) {
+        Some(Readiness::Ready) => {
+            Err("its cluster says that it is Ready: the agent or the way to here is what is lost, and not the node"
+                .to_owned())
+        }
+        Some(Readiness::NotReady) => Ok("its cluster says that it is not Ready".to_owned()),
+        Some(Readiness::Unknown) => Ok("its cluster does not hear its kubelet".to_owned()),
+        Some(Readiness::Absent) => Ok("its cluster has no such node".to_owned()),
+        None => Err("its cluster has not told of it yet".to_owned()),
+    }
+}
+
+/// Whether a word is of now; why not, if it is not.
+fn counts(who: &str, listed_ms: Option<i64>, silent_since_ms: Option<i64>, now_ms: i64) -> Result<(), String> {
+    match (silent_since_ms, listed_ms) {
+        (Some(since_ms), _) => Err(format!("{who} has been silent since {}: its word is old", utc(since_ms))),
+        (None, None) => Err(format!("{who} has told nothing yet")),
+        (None, Some(at_ms)) if now_ms.saturating_sub(at_ms).saturating_abs() > FRESH_MS => {
+            Err(format!("{who} told last at {}: its word is old", utc(at_ms)))
+        }
+        (None, Some(_)) => Ok(()),
+    }
 }
 
 /// Whether an exclusion covers a node today.
@@ -101,73 +166,4 @@ pub fn covers(exclusion: &Exclusion, node: &Node, today: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::read::Tally;
-
-    const NOW: i64 = 1_800_000_000_000;
-
-    fn node(state: &str, silent_ms: i64) -> Node {
-        Node {
-            id: 1,
-            tenant: "t".to_owned(),
-            account: "111111111111".to_owned(),
-            region: "eu-central-1".to_owned(),
-            instance_id: "i-1".to_owned(),
-            cluster: "c".to_owned(),
-            group: Some("workers".to_owned()),
-            name: "n".to_owned(),
-            image_id: "ami-1".to_owned(),
-            assurance: "iid".to_owned(),
-            state: state.to_owned(),
-            state_since_ms: NOW - silent_ms,
-            reasons: Vec::new(),
-            last_live_ms: Some(NOW - silent_ms),
-            assessed_ms: None,
-            simulated: false,
-            ec2_state: None,
-            cluster_state: None,
-            checks: Tally::default(),
-            passed_permille: None,
-        }
-    }
-
-    fn fleet(doubtful: Vec<Node>, lately: u32) -> Fleet {
-        Fleet { nodes: 100, missing: lately, lately, all: 1, doubtful }
-    }
-
-    #[test]
-    fn one_source_is_never_enough() {
-        for state in ["missing", "suspect", "non-compliant"] {
-            let judged = judge(&fleet(vec![node(state, 2 * PATIENCE_MS)], 1), &[], NOW, "2027-01-15");
-            assert!(!judged[0].would(), "{state}: {judged:?}");
-            assert!(judged[0].unless.iter().any(|why| why.contains("second source")));
-        }
-    }
-
-    #[test]
-    fn a_fleet_that_goes_missing_at_once_is_braked() {
-        assert!(!braked(&fleet(Vec::new(), 10)));
-        assert!(braked(&fleet(Vec::new(), 11)));
-        assert!(!braked(&Fleet { nodes: 5, ..fleet(Vec::new(), 2) }));
-        let judged = judge(&fleet(vec![node("missing", 2 * PATIENCE_MS)], 11), &[], NOW, "2027-01-15");
-        assert!(judged[0].unless.contains(&"the fleet brake is on".to_owned()));
-    }
-
-    #[test]
-    fn an_exclusion_covers_its_group_until_its_last_day() {
-        let exclusion = Exclusion {
-            id: 1,
-            account: "111111111111".to_owned(),
-            group: Some("workers".to_owned()),
-            reason: "migration".to_owned(),
-            owner: "ops".to_owned(),
-            expires: "2027-01-15".to_owned(),
-        };
-        let node = node("missing", 0);
-        assert!(covers(&exclusion, &node, "2027-01-15"));
-        assert!(!covers(&exclusion, &node, "2027-01-16"));
-        assert!(covers(&Exclusion { group: None, ..exclusion.clone() }, &node, "2027-01-15"));
-        assert!(!covers(&Exclusion { account: "2".to_owned(), ..exclusion }, &node, "2027-01-15"));
-    }
-}
+mod tests;

@@ -25,6 +25,7 @@ use axum::routing::{get, post};
 use maud::{Markup, html};
 
 use crate::api::{Asked, Problem, Scope};
+use crate::dry_run::Sources;
 use crate::explorer::Explorer;
 use crate::store::read;
 use layout::Place;
@@ -169,10 +170,12 @@ async fn actions_page(State(explorer): Desk, RawQuery(query): RawQuery) -> Respo
     let now_ms = explorer.now_ms();
     let main = async {
         Asked::read(query.as_deref(), &[])?;
-        let asked =
-            explorer.reader.ask(move |db| Ok((read::doubtful(db, now_ms)?, read::places(db)?, read::exclusions(db)?)));
-        let (fleet, places, exclusions) = asked.await?;
-        Ok(actions::page(&fleet, &places, &exclusions, now_ms))
+        let asked = explorer.reader.ask(move |db| {
+            let sources = (read::places(db)?, read::cluster_places(db)?);
+            Ok((read::doubtful(db, now_ms)?, sources, read::exclusions(db)?))
+        });
+        let (fleet, (ec2, clusters), exclusions) = asked.await?;
+        Ok(actions::page(&fleet, Sources { ec2: &ec2, clusters: &clusters }, &exclusions, now_ms))
     };
     shown(&explorer, "Actions", Place::Actions, "fleet", main.await)
 }

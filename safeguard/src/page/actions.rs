@@ -2,16 +2,16 @@
 
 use maud::{Markup, html};
 
-use crate::dry_run::{self, BRAKE_PERMILLE, PER_HOUR, Verdict};
-use crate::store::read::{Exclusion, Fleet, Node, Place};
+use crate::dry_run::{self, BRAKE_PERMILLE, FRESH_MS, PER_HOUR, Sources, Verdict};
+use crate::store::read::{ClusterPlace, Exclusion, Fleet, Node, Place};
 
 use super::layout::{counted, simulated, state};
 use super::words;
 
 /// The dry run.
-pub(crate) fn page(fleet: &Fleet, places: &[Place], exclusions: &[Exclusion], now_ms: i64) -> Markup {
+pub(crate) fn page(fleet: &Fleet, sources: Sources<'_>, exclusions: &[Exclusion], now_ms: i64) -> Markup {
     let today: String = words::at_text(now_ms).chars().take(10).collect();
-    let judged = dry_run::judge(fleet, exclusions, now_ms, &today);
+    let judged = dry_run::judge(fleet, sources, exclusions, now_ms, &today);
     let would = judged.iter().filter(|verdict| verdict.would()).count();
     html! {
         h1 { "What " code { "terminate" } " would do" }
@@ -20,7 +20,9 @@ pub(crate) fn page(fleet: &Fleet, places: &[Place], exclusions: &[Exclusion], no
             p { "The safeguard reports. This is a dry run: of " (words::count(u64::from(fleet.all), "doubtful node")) " it would terminate "
                 b { (would) } "." }
             ul.reasons {
-                li { "Two sources have to agree that a node is lost: its silence here, and EC2 or its cluster. Clusters are not asked yet, and EC2 where " code { "[expected]" } " says so." }
+                li { "Silence here for an hour is not enough. Two others have to agree that a node is lost: EC2, which says that its instance runs ("
+                    code { "[[expected.accounts]]" } "), and its cluster, which says that it is not Ready, not heard or not there ("
+                    code { "nodes" } " of " code { "[[verify.clusters]]" } "). What they said counts for " (words::span(FRESH_MS)) "." }
                 li { "Fleet brake: " @if dry_run::braked(fleet) { b.bad { "on. " } } @else { "off. " }
                     (words::count(u64::from(fleet.lately), "node")) " of " (counted(fleet.nodes, "/nodes", "node")) " went missing within the last hour; beyond "
                     (BRAKE_PERMILLE / 10) " % the trouble is taken to be the network or the safeguard." }
@@ -31,7 +33,7 @@ pub(crate) fn page(fleet: &Fleet, places: &[Place], exclusions: &[Exclusion], no
             h2 #list-h { "Node by node" }
             @if fleet.doubtful.is_empty() { p.good { "No node is missing, suspect or non-compliant." } }
             @else { div.scroll tabindex="0" role="region" aria-label="Node by node" { table {
-                thead { tr { th scope="col" { "Node" } th scope="col" { "State" } th scope="col" { "Terminate?" } th scope="col" { "Why not" } } }
+                thead { tr { th scope="col" { "Node" } th scope="col" { "State" } th scope="col" { "Terminate?" } th scope="col" { "Why, or why not" } } }
                 tbody { @for (node, verdict) in fleet.doubtful.iter().zip(&judged) { (line(node, verdict, now_ms)) } }
             } } }
             @let shown = u32::try_from(fleet.doubtful.len()).unwrap_or(u32::MAX);
@@ -39,7 +41,11 @@ pub(crate) fn page(fleet: &Fleet, places: &[Place], exclusions: &[Exclusion], no
         }
         section #ec2 data-part="" aria-labelledby="ec2-h" {
             h2 #ec2-h { "What EC2 says" }
-            (told(places, now_ms))
+            (told(sources.ec2, now_ms))
+        }
+        section #cluster data-part="" aria-labelledby="cluster-h" {
+            h2 #cluster-h { "What clusters say" }
+            (clusters(sources.clusters, now_ms))
         }
         section #exclusions data-part="" aria-labelledby="exclusions-h" {
             h2 #exclusions-h { "Left alone" }
@@ -69,12 +75,36 @@ fn told(places: &[Place], now_ms: i64) -> Markup {
                 td.solid { (place.region) }
                 td { @if place.listed_ms.is_some() { (words::number(u64::from(place.instances))) } @else { "-" } }
                 td.solid { @match place.listed_ms { Some(at_ms) => (words::ago(now_ms, at_ms)), None => "never" } }
-                td { @match (place.silent_since_ms, place.reason.as_deref()) {
-                    (Some(since_ms), why) => { b.bad { "silent" } " " (words::for_time(now_ms, since_ms)) @if let Some(why) = why { div.small { (why) } } }
-                    (None, _) => { @if place.listed_ms.is_some() { span.good { "it answers" } } @else { span.dim { "not asked yet" } } }
-                } }
+                td { (answers(place.listed_ms, place.silent_since_ms, place.reason.as_deref(), now_ms)) }
             } } }
         } } }
+    }
+}
+
+/// Which clusters are asked, and how that goes.
+fn clusters(places: &[ClusterPlace], now_ms: i64) -> Markup {
+    html! {
+        @if places.is_empty() {
+            p.dim { "None is asked for its nodes: " code { "nodes" } " of " code { "[[verify.clusters]]" } " says which are. Until then nothing would be terminated." }
+        } @else { div.scroll tabindex="0" role="region" aria-label="What clusters say" { table {
+            thead { tr { th scope="col" { "Cluster" } th scope="col" { "Nodes" } th scope="col" { "Told" } th scope="col" { "Now" } } }
+            tbody { @for place in places { tr {
+                th scope="row" { (place.cluster) }
+                td { @if place.listed_ms.is_some() { (words::number(u64::from(place.nodes))) } @else { "-" } }
+                td.solid { @match place.listed_ms { Some(at_ms) => (words::ago(now_ms, at_ms)), None => "never" } }
+                td { (answers(place.listed_ms, place.silent_since_ms, place.reason.as_deref(), now_ms)) }
+            } } }
+        } } }
+    }
+}
+
+/// Whether who is asked answers.
+fn answers(listed_ms: Option<i64>, silent_since_ms: Option<i64>, reason: Option<&str>, now_ms: i64) -> Markup {
+    html! {
+        @match silent_since_ms {
+            Some(since_ms) => { b.bad { "silent" } " " (words::for_time(now_ms, since_ms)) @if let Some(why) = reason { div.small { (why) } } }
+            None => { @if listed_ms.is_some() { span.good { "it answers" } } @else { span.dim { "not asked yet" } } }
+        }
     }
 }
 

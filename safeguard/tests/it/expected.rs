@@ -8,6 +8,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
+use safeguard::config::Settings;
 use safeguard::expected::Account;
 use safeguard::server::{Outside, Server};
 use safeguard::verify::Tenant;
@@ -15,17 +16,18 @@ use safeguard::vouching::Vouching;
 use safeguard_daemon::clock;
 use safeguard_protocol::State;
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::node::{Node, Safeguard, ask, settings};
 
-const ACCOUNT: &str = "111122223333";
+pub(crate) const ACCOUNT: &str = "111122223333";
 const PATIENCE: Duration = Duration::from_secs(40);
 
 /// An instance, its state, and how long after its first interface its root volume was attached, in seconds.
-type Told = (u32, &'static str, u32);
+pub(crate) type Told = (u32, &'static str, u32);
 
 /// What EC2 answers; `None` is an error.
-type Ec2 = Arc<Mutex<Option<Vec<Told>>>>;
+pub(crate) type Ec2 = Arc<Mutex<Option<Vec<Told>>>>;
 
 fn xml(instances: &[Told]) -> String {
     let items: String = instances
@@ -48,6 +50,42 @@ fn xml(instances: &[Told]) -> String {
     )
 }
 
+/// Somebody who answers as EC2 does, and settings of a safeguard that asks him every five seconds.
+pub(crate) async fn asked(dir: &TempDir, instances: &[Told]) -> (Ec2, Settings) {
+    let ec2: Ec2 = Arc::new(Mutex::new(Some(instances.to_vec())));
+    let told = ec2.clone();
+    let app = Router::new().route(
+        "/",
+        post(async move || match told.lock().unwrap().as_deref() {
+            Some(instances) => (StatusCode::OK, xml(instances)),
+            None => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "<Response><Errors><Error><Code>Unavailable</Code></Error></Errors></Response>".to_owned(),
+            ),
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+    let mut settings = settings(dir);
+    settings.page.open = true;
+    settings.verify.tenants =
+        vec![Tenant { name: "acme".to_owned(), accounts: vec![ACCOUNT.to_owned()], ..Tenant::default() }];
+    let account =
+        Account { account: ACCOUNT.to_owned(), regions: vec!["eu-central-1".to_owned()], ..Account::default() };
+    settings.expected.accounts = vec![account];
+    settings.expected.interval = Duration::from_secs(5).into();
+    settings.expected.endpoint = Some(endpoint);
+    (ec2, settings)
+}
+
+/// Credentials that are good enough for him.
+pub(crate) fn outside() -> Outside {
+    let credentials = Some(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test")));
+    Outside { vouching: Vouching::Simulation, credentials }
+}
+
 struct Rig {
     safeguard: Safeguard,
     ec2: Ec2,
@@ -55,35 +93,9 @@ struct Rig {
 
 impl Rig {
     async fn start(instances: &[Told]) -> Self {
-        let ec2: Ec2 = Arc::new(Mutex::new(Some(instances.to_vec())));
-        let told = ec2.clone();
-        let app = Router::new().route(
-            "/",
-            post(async move || match told.lock().unwrap().as_deref() {
-                Some(instances) => (StatusCode::OK, xml(instances)),
-                None => (
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "<Response><Errors><Error><Code>Unavailable</Code></Error></Errors></Response>".to_owned(),
-                ),
-            }),
-        );
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-
         let dir = tempfile::tempdir().unwrap();
-        let mut settings = settings(&dir);
-        settings.page.open = true;
-        settings.verify.tenants =
-            vec![Tenant { name: "acme".to_owned(), accounts: vec![ACCOUNT.to_owned()], ..Tenant::default() }];
-        let account =
-            Account { account: ACCOUNT.to_owned(), regions: vec!["eu-central-1".to_owned()], ..Account::default() };
-        settings.expected.accounts = vec![account];
-        settings.expected.interval = Duration::from_secs(5).into();
-        settings.expected.endpoint = Some(endpoint);
-        let credentials = Some(SharedCredentialsProvider::new(Credentials::new("test", "test", None, None, "test")));
-        let outside = Outside { vouching: Vouching::Simulation, credentials };
-        let server = Server::start_with(&settings, outside, clock::now_ms).await.unwrap();
+        let (ec2, settings) = asked(&dir, instances).await;
+        let server = Server::start_with(&settings, outside(), clock::now_ms).await.unwrap();
         Self { safeguard: Safeguard { dir, server }, ec2 }
     }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests make the files and start the programs that they look at")]
 
 mod beats;
+mod clusters;
 mod crash;
 mod enrolments;
 mod expected;

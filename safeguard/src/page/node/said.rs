@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use serde_json::Value;
 
+use crate::clusters::Readiness;
 use crate::store::read::NodeDetail;
 
 use super::super::words;
@@ -21,6 +22,7 @@ pub(crate) fn identity(detail: &NodeDetail) -> Markup {
             @if let Some(launched) = detail.pending_time_ms { div { dt { "Launched" } dd { (words::at(launched)) " " (source(signed)) } } }
             div { dt { "Name" } dd { (node.name) " " (source(false)) } }
             @if let Some(state) = &node.ec2_state { div { dt { "In EC2" } dd { (state) " " span.src.aws { "said by EC2" } } } }
+            @if let Some(state) = &node.cluster_state { div { dt { "In the cluster" } dd { (readiness(state)) " " span.src.aws { "said by the cluster" } } } }
             div { dt { "Tenant" } dd { (node.tenant) } }
             div { dt { "First known" } dd { (words::at(detail.first_seen_ms)) } }
         }
@@ -35,6 +37,17 @@ pub(crate) fn identity(detail: &NodeDetail) -> Markup {
                 } }
             }
         }
+    }
+}
+
+/// What its cluster says of it, in words.
+fn readiness(state: &str) -> &str {
+    match Readiness::of(state) {
+        Some(Readiness::Ready) => "Ready",
+        Some(Readiness::NotReady) => "not Ready",
+        Some(Readiness::Unknown) => "its kubelet is not heard",
+        Some(Readiness::Absent) => "not there",
+        None => state,
     }
 }
 

@@ -308,14 +308,15 @@ fn without_rbac_there_is_none() {
     assert_eq!((of_rbac("logs-alone"), of_rbac("units"), of_rbac("proxy-alone"), of_rbac("everything")), (0, 0, 2, 4));
 }
 
-/// The backend asks about tokens in its own cluster, if it is told to, by two calls (`safeguard/src/verify/review.rs`).
+/// The backend asks about tokens in its own cluster, and for its nodes, if it is told to, by three calls
+/// (`safeguard/src/verify/review.rs`, `safeguard/src/clusters/listing.rs`).
 #[test]
-fn the_safeguard_asks_about_tokens_alone() {
-    if !here("chart::rights::the_safeguard_asks_about_tokens_alone", Part::Helm) {
+fn the_safeguard_asks_about_tokens_and_nodes_alone() {
+    if !here("chart::rights::the_safeguard_asks_about_tokens_and_nodes_alone", Part::Helm) {
         return;
     }
     assert!(rules(&objects("safeguard", "default")).is_empty());
     let right = |name: &str, verb: &str| (name.to_owned(), verb.to_owned(), None);
-    let wanted = [right("nodes", "get"), right("tokenreviews.authentication.k8s.io", "create")];
+    let wanted = [right("nodes", "get"), right("nodes", "list"), right("tokenreviews.authentication.k8s.io", "create")];
     assert_eq!(rules(&objects("safeguard", "everything")), wanted.into());
 }

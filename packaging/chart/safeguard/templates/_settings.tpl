@@ -16,6 +16,7 @@
   "ca" "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
   "token_file" "/var/run/secrets/kubernetes.io/serviceaccount/token"
   "service_accounts" .Values.thisCluster.serviceAccounts
+  "nodes" .Values.thisCluster.nodes
 }}
 {{- $_ := set $own "verify" (dict "clusters" (append (dig "verify" "clusters" list .Values.settings) $here)) }}
 {{- end -}}

@@ -92,7 +92,24 @@ const whereEc2IsSilent = async () => {
   await page.waitForURL(/\/actions#ec2$/);
   assert.match(await page.locator("#ec2 tbody").innerText(), /AccessDenied.*role\/safeguard-expected/);
   await judge(page, "what EC2 says");
+  await close(page);
+};
+
+// What terminate would do: to one node, by the word of two others, and why not to the rest.
+const whatTerminateWouldDo = async () => {
+  const page = await open({});
+  await page.goto(`${PAGE}/actions`);
+  assert.match(await page.locator("#brake").innerText(), /would terminate 1\./);
+  const lost = page.locator("#list tbody tr", { has: page.getByText("yes", { exact: true }) });
+  assert.match(await lost.innerText(), /missing[^]*EC2 says that its instance runs; its cluster says that it is not Ready/);
+  const others = await page.locator("#list tbody tr", { has: page.getByText("no", { exact: true }) }).all();
+  assert.ok(others.length > 0);
+  for (const row of others) assert.ok((await row.locator("li").count()) > 0, await row.innerText());
+  assert.match(await page.locator("#cluster tbody").innerText(), /archive-prod[^]*silent[^]*may not list nodes/);
+  await judge(page, "what terminate would do");
   await picture(page, "actions", 900);
+  await lost.getByRole("link").click();
+  assert.match(await page.locator("main").innerText(), /In the cluster\s+not Ready said by the cluster/);
   await close(page);
 };
 
@@ -207,7 +224,7 @@ const asItHappens = async () => {
   await close(page);
 };
 
-for (const part of [byPointer, whereEc2IsSilent, bySearch, byKeyboard, onATelephone, inTheDark, withoutAScript, asItHappens]) {
+for (const part of [byPointer, whereEc2IsSilent, whatTerminateWouldDo, bySearch, byKeyboard, onATelephone, inTheDark, withoutAScript, asItHappens]) {
   console.log(part.name);
   await part();
 }

@@ -59,7 +59,13 @@ fn line(node: &Node, verdict: &Verdict, now_ms: i64) -> Markup {
         th scope="row" { a href={ "/nodes/" (node.id) } { (node.name) } (simulated(node.simulated)) div.dim { (node.cluster) } }
         td { (state(&node.state)) div.dim.small { (words::for_time(now_ms, node.state_since_ms)) } }
         td { @if verdict.would() { b.bad { "yes" } } @else { "no" } }
-        td { ul.plain-list { @for why in &verdict.unless { li { (why) } } } @if verdict.would() { (verdict.because.join("; ")) } }
+        td {
+            @if verdict.would() { (verdict.because.join("; ")) }
+            @else {
+                ul.plain-list { @for why in &verdict.unless { li { (why) } } }
+                @if !verdict.because.is_empty() { div.dim.small { "but " (verdict.because.join("; ")) } }
+            }
+        }
     } }
 }
 

@@ -26,7 +26,7 @@ async fn a_node_that_has_said_all_hangs_up() {
     }
 }
 
-/// A handshake with a signature for each beat would be most of what the beat costs.
+/// Or else the node would have certificates to verify for each beat.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_beat_takes_up_the_tls_session_of_the_one_before() {
     let mut rig = Rig::new().await;

@@ -7,8 +7,8 @@ use safeguard_heartbeat::Heartbeat;
 use safeguard_logs::Logs;
 use serde::{Deserialize, Serialize};
 
-/// The rooms' loops go round several times a minute even when there is nothing to do; silence for this long means
-/// that one is stuck.
+/// The rooms' loops go round several times a minute even when there is nothing to do, or say how long they mean to wait; silence for
+/// this long means that one is stuck.
 pub const MAX_SILENCE: Duration = Duration::from_secs(30);
 
 /// Whether the agent makes progress.

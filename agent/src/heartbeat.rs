@@ -168,9 +168,10 @@ impl Teller {
             let known = *membership.borrow_and_update();
             let posture = self.posture(inside, &program, assessed.as_ref(), known).await;
             self.postures.send_if_modified(|told| {
-                let differs = told.as_deref() != Some(&posture);
+                // What need not be told at once is read when the next beat is made, and wakes nobody before.
+                let calls = told.as_deref().is_none_or(|told| posture.calls_for_a_beat(told));
                 *told = Some(Arc::new(posture));
-                differs
+                calls
             });
             tokio::select! {
                 () = sleep(LOOK_EVERY) => {}

@@ -64,21 +64,33 @@ pub struct Heartbeat {
     turns: Arc<Turns>,
 }
 
-/// When the loop went round last.
+/// Until when the loop may be silent: it does not wake up to say that it is there.
 #[derive(Debug)]
 pub(crate) struct Turns {
     begin: Instant,
-    last_ms: AtomicU64,
+    /// After `begin`. The most there is while nothing has to be done.
+    due_ms: AtomicU64,
 }
 
 impl Turns {
+    pub(crate) fn new() -> Self {
+        Self { begin: Instant::now(), due_ms: AtomicU64::new(0) }
+    }
+
+    /// The loop is at work now.
     pub(crate) fn note(&self) {
-        self.last_ms.store(millis(self.begin.elapsed()), Ordering::Relaxed);
+        self.waits_until(Some(Instant::now()));
+    }
+
+    /// The loop has nothing to do before this moment; `None`: before something happens.
+    pub(crate) fn waits_until(&self, moment: Option<Instant>) {
+        let due_ms = moment.map_or(u64::MAX, |moment| millis(moment.saturating_duration_since(self.begin)));
+        self.due_ms.store(due_ms, Ordering::Relaxed);
     }
 
     fn silence(&self) -> Duration {
-        let last = Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
-        self.begin.elapsed().saturating_sub(last)
+        let due = Duration::from_millis(self.due_ms.load(Ordering::Relaxed));
+        self.begin.elapsed().saturating_sub(due)
     }
 }
 
@@ -108,7 +120,7 @@ impl Heartbeat {
         let (tell, status) = watch::channel(Status::default());
         let (previews, asked) = mpsc::channel(4);
         let (stop, stopped) = oneshot::channel();
-        let turns = Arc::new(Turns { begin: Instant::now(), last_ms: AtomicU64::new(0) });
+        let turns = Arc::new(Turns::new());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let outside = Outside { clock, postures, proofs, reports, status: tell, previews: asked, turns: turns.clone() };
         let mut run = Run::new(settings, chain, exchange, outside);
@@ -147,7 +159,7 @@ impl Heartbeat {
         timeout(PATIENCE, ask).await.ok()?.map(|boxed| *boxed)
     }
 
-    /// How long the loop has not gone round. It does several times a minute.
+    /// How long ago the loop should have gone round, and has not.
     #[must_use]
     pub fn silence(&self) -> Duration {
         self.turns.silence()
@@ -162,5 +174,32 @@ impl Heartbeat {
         {
             tracing::error!("The heartbeat's thread had panicked.");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_what_is_longer_than_the_loop_meant_to_wait() {
+        let turns = Turns::new();
+        advance(MINUTE).await;
+        assert_eq!(turns.silence(), MINUTE, "it never began");
+        turns.note();
+        advance(MINUTE).await;
+        assert_eq!(turns.silence(), MINUTE, "it does not come back from its work");
+        turns.waits_until(Some(Instant::now() + MINUTE));
+        advance(MINUTE).await;
+        assert_eq!(turns.silence(), Duration::ZERO);
+        advance(MINUTE).await;
+        assert_eq!(turns.silence(), MINUTE, "it should have woken up");
+        turns.waits_until(None);
+        advance(MINUTE * 60).await;
+        assert_eq!(turns.silence(), Duration::ZERO);
     }
 }

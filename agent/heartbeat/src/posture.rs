@@ -58,7 +58,8 @@ pub struct Posture {
 
 impl Posture {
     /// Whether the safeguard should hear of this before the next beat is due: something else than a number that always moves.
-    pub(crate) fn calls_for_a_beat(&self, told: &Self) -> bool {
+    #[must_use]
+    pub fn calls_for_a_beat(&self, told: &Self) -> bool {
         self.node != told.node || self.told_at_once() != told.told_at_once()
     }
 

@@ -24,10 +24,11 @@ use crate::status::{Status, Trouble};
 const INTERVAL: Duration = Duration::from_secs(60);
 /// What a safeguard may ask for: more often is a flood, more seldom is no heartbeat.
 const INTERVALS: (u32, u32) = (5, 3_600);
-/// The loop goes round at least this often, so that its silence means something.
-const TURN: Duration = Duration::from_secs(10);
 /// After a refusal that only an operator can mend (docs/protocol.md, "Refusals").
 const OPERATOR: Duration = Duration::from_secs(600);
+
+/// After this long a beat that the disk did not take is made again.
+const DISK_AGAIN: Duration = Duration::from_secs(10);
 
 /// What to do about a disk that takes nothing.
 const DISK: &str = "see to the disk under the agent's state directory";
@@ -106,17 +107,20 @@ impl Run {
                 self.exchange.hang_up();
             }
             self.tell();
-            let next = match posture {
-                Some(_) => self.schedule.next(self.chain.waiting().0 > 0),
-                None => Instant::now() + TURN,
-            };
+            // Until there is a posture nothing has to be done.
+            let next = posture.map(|_| self.schedule.next(self.chain.waiting().0 > 0));
+            self.outside.turns.waits_until(next);
             tokio::select! {
-                () = sleep_until(next.min(Instant::now() + TURN)) => {}
+                () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}
                 changed = self.outside.postures.changed() => if changed.is_err() {
                     // Whoever told postures has ended: so does the agent.
+                    self.outside.turns.note();
                     return;
                 },
-                Some(asked) = self.outside.previews.recv() => self.answer(asked),
+                Some(asked) = self.outside.previews.recv() => {
+                    self.outside.turns.note();
+                    self.answer(asked);
+                }
             }
         }
     }
@@ -156,7 +160,7 @@ impl Run {
     /// The next beat is not made at once: the disk has to be mended first.
     fn put_off(&mut self, error: &ChainError) {
         let now = Instant::now();
-        self.schedule.made(now, INTERVAL, fastrand::u32(0..100));
+        self.schedule.made(now, DISK_AGAIN, fastrand::u32(0..100));
         self.trouble(None, error.to_string(), DISK, self.schedule.next(false).saturating_duration_since(now));
     }
 

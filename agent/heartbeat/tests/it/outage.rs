@@ -99,3 +99,14 @@ async fn while_nobody_answers_the_node_is_patient() {
     assert!((2..=3).contains(&trouble.tries), "1 to 2 s, then 2 to 4 s: {trouble:?}");
     assert!(rig.heartbeat().silence() < Duration::from_secs(2));
 }
+
+/// The next beat is far off: to wait for it is no silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_waits_for_its_next_beat_is_not_stuck() {
+    let mut rig = Rig::new().await;
+    rig.settings.interval = Some(Duration::from_secs(3_600));
+    rig.start();
+    rig.acknowledged(1).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(rig.heartbeat().silence(), Duration::ZERO);
+}

@@ -82,8 +82,8 @@ const byPointer = async () => {
   await close(page);
 };
 
-// Where EC2 is silent the first page says so, and leads to why.
-const whereEc2IsSilent = async () => {
+// Where EC2 is silent, or a cluster, the first page says so, and leads to why.
+const whoIsSilent = async () => {
   const page = await open({});
   await page.goto(PAGE);
   const said = page.locator("li", { hasText: "EC2 is silent" });
@@ -92,6 +92,12 @@ const whereEc2IsSilent = async () => {
   await page.waitForURL(/\/actions#ec2$/);
   assert.match(await page.locator("#ec2 tbody").innerText(), /AccessDenied.*role\/safeguard-expected/);
   await judge(page, "what EC2 says");
+  await page.goto(PAGE);
+  const cluster = page.locator("li", { hasText: "Cluster is silent" });
+  assert.match(await cluster.innerText(), /archive-prod/);
+  await cluster.getByRole("link", { name: "Why" }).click();
+  await page.waitForURL(/\/actions#cluster$/);
+  assert.match(await page.locator("#cluster tbody").innerText(), /archive-prod[^]*may not list nodes/);
   await close(page);
 };
 
@@ -224,7 +230,7 @@ const asItHappens = async () => {
   await close(page);
 };
 
-for (const part of [byPointer, whereEc2IsSilent, whatTerminateWouldDo, bySearch, byKeyboard, onATelephone, inTheDark, withoutAScript, asItHappens]) {
+for (const part of [byPointer, whoIsSilent, whatTerminateWouldDo, bySearch, byKeyboard, onATelephone, inTheDark, withoutAScript, asItHappens]) {
   console.log(part.name);
   await part();
 }

@@ -3,12 +3,12 @@
 use maud::{Markup, html};
 use safeguard_protocol::State;
 
-use crate::store::read::{Control, Filter, Node, Overview, Place, Roll};
+use crate::store::read::{Control, Filter, Node, Overview, Roll};
 
 use super::layout::{address, bar, counted, scope, simulated, state};
 use super::{chart, words};
 
-/// Places where EC2 is silent that are named.
+/// Of places where EC2 is silent, and of silent clusters, how many are named.
 const SILENT: usize = 5;
 
 /// The first page.
@@ -32,7 +32,7 @@ pub(crate) fn page(overview: &Overview, filter: &Filter, now_ms: i64) -> Markup 
         }
         section #attention data-part="" aria-labelledby="attention-h" {
             h2 #attention-h { "Late, missing or doubtful" }
-            (silent(&overview.ec2, now_ms))
+            (silent(overview, now_ms))
             (attention(overview, filter, now_ms))
         }
         section #controls data-part="" aria-labelledby="controls-h" {
@@ -98,22 +98,38 @@ fn states(overview: &Overview, filter: &Filter) -> Markup {
     }
 }
 
-/// Where nobody says which nodes there should be.
-fn silent(places: &[Place], now_ms: i64) -> Markup {
-    let silent = || places.iter().filter_map(|place| Some((place, place.silent_since_ms?)));
+/// Who does not say what is asked of it: EC2 which nodes there should be, and clusters how theirs are.
+fn silent(overview: &Overview, now_ms: i64) -> Markup {
+    let ec2: Vec<_> = overview.ec2.iter().filter_map(|place| Some((place, place.silent_since_ms?))).collect();
+    let clusters = overview.asked_clusters.iter();
+    let clusters: Vec<_> = clusters.filter_map(|place| Some((place, place.silent_since_ms?))).collect();
     html! {
-        @if silent().next().is_some() { ul.plain.silent {
-            @for (place, since_ms) in silent().take(SILENT) { li {
+        @if !ec2.is_empty() || !clusters.is_empty() { ul.plain.silent {
+            @for (place, since_ms) in ec2.iter().take(SILENT) { li {
                 b.bad { "EC2 is silent" } " "
                 span {
-                    "on " (place.region) " of account " (place.account) " " (words::for_time(now_ms, since_ms))
+                    "on " (place.region) " of account " (place.account) " " (words::for_time(now_ms, *since_ms))
                     ": what never spoke, and what is gone, is not seen there. " a href="/actions#ec2" { "Why" }
                 }
             } }
-            @let more = silent().count().saturating_sub(SILENT);
-            @if more > 0 { li { a href="/actions#ec2" { "And " (more) " more" } } }
+            (more(ec2.len(), "/actions#ec2"))
+            @for (place, since_ms) in clusters.iter().take(SILENT) { li {
+                b.bad { "Cluster is silent" } " "
+                span {
+                    (place.cluster) " " (words::for_time(now_ms, *since_ms))
+                    ": it does not say which of its nodes are Ready, and none of them would be terminated. "
+                    a href="/actions#cluster" { "Why" }
+                }
+            } }
+            (more(clusters.len(), "/actions#cluster"))
         } }
     }
+}
+
+/// The way to those that are not named.
+fn more(silent: usize, to: &str) -> Markup {
+    let more = silent.saturating_sub(SILENT);
+    html! { @if more > 0 { li { a href=(to) { "And " (more) " more" } } } }
 }
 
 fn attention(overview: &Overview, filter: &Filter, now_ms: i64) -> Markup {

@@ -134,10 +134,15 @@ async fn a_node_would_be_terminated_only_by_the_word_of_ec2_and_of_its_cluster()
     rig.told(1, "missing", Some("not ready")).await;
     let told = |kind: &str| format!("SELECT COUNT(*) FROM event WHERE kind = '{kind}'");
     assert_eq!(rig.safeguard.stored::<i64>(&told("cluster-silent")), 1, "told once");
+    // The first page says so, and leads to why.
+    assert!(rig.get("/").await.contains("Cluster is silent</b> <span>prod "));
+    let overview: Value = serde_json::from_str(&rig.get("/v1/overview").await).unwrap();
+    assert!(overview["asked_clusters"][0]["silent_since_ms"].is_i64(), "{overview:#}");
     rig.api.delete_node("i-00000000000000001");
     rig.api.troubles().clear();
     rig.says(&[ONE, "its cluster has no such node"]).await;
     assert_eq!(rig.safeguard.stored::<i64>(&told("cluster-answers")), 1);
+    assert!(!rig.get("/").await.contains("Cluster is silent"));
 
     // Nor is the cluster's word enough without EC2's.
     *rig.ec2.lock().unwrap() = Some(vec![(1, "stopped", 1), (2, "running", 1)]);

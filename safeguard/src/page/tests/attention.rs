@@ -2,6 +2,25 @@
 
 use super::seeded::{NOW, Seeded};
 
+/// Who does not tell is named, five of each kind, with the way to the rest.
+#[tokio::test]
+async fn who_is_silent_is_named_and_the_rest_is_counted() {
+    let seeded = Seeded::new(1);
+    for n in 0..7 {
+        let account = "INSERT INTO ec2_place (account, region, silent_since_ms) VALUES (?1, 'eu-central-1', ?2)";
+        seeded.db.execute(account, (format!("{n:012}"), NOW)).unwrap();
+        let cluster = "INSERT INTO cluster_place (cluster, silent_since_ms) VALUES (?1, ?2)";
+        seeded.db.execute(cluster, (format!("<prod-{n}>"), NOW)).unwrap();
+    }
+    let page = seeded.get("/").await;
+    assert_eq!(page.matches("EC2 is silent").count(), 5);
+    assert_eq!(page.matches("Cluster is silent").count(), 5);
+    assert!(page.contains("&lt;prod-0&gt;") && !page.contains("prod-5"), "{page}");
+    for place in ["ec2", "cluster"] {
+        assert!(page.contains(&format!("<a href=\"/actions#{place}\">And 2 more</a>")), "{place}: {page}");
+    }
+}
+
 /// Who reads that a node is missing reads there why one that speaks counts as that, and whether EC2 knows it.
 #[tokio::test]
 async fn a_missing_node_is_told_with_what_is_known_of_it() {

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use super::trend::{self, day_of};
 use super::types::{Filter, InState, Overview, Roll};
-use super::{SCOPE, Scope, controls, places, row};
+use super::{SCOPE, Scope, cluster_places, controls, places, row};
 
 const CLUSTERS: usize = 200;
 const GROUPS: usize = 500;
@@ -35,6 +35,7 @@ pub fn overview(db: &Connection, filter: &Filter, now_ms: i64) -> rusqlite::Resu
     overview.trend = trend::trend(db, filter, now_ms)?;
     attention(db, filter, &today, &mut overview)?;
     overview.ec2 = places(db)?;
+    overview.asked_clusters = cluster_places(db)?;
     Ok(overview)
 }
 

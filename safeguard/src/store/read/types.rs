@@ -170,6 +170,8 @@ pub struct Overview {
     /// Of where EC2 is asked which instances there are, whatever was asked for here; those where it does not tell come first.
     /// At most 500.
     pub ec2: Vec<Place>,
+    /// Clusters that are asked which nodes they have, whatever was asked for here; those that do not tell come first. At most 500.
+    pub asked_clusters: Vec<ClusterPlace>,
 }
 
 /// Of where EC2 is asked which instances there are.
@@ -190,7 +192,7 @@ pub struct Place {
 }
 
 /// A cluster that is asked which nodes it has.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ClusterPlace {
     /// Its name.
     pub cluster: String,

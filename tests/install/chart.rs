@@ -5,7 +5,6 @@
 
 mod containers;
 mod golden;
-mod helm;
 mod probes;
 mod redirect;
 mod reference;
@@ -13,7 +12,7 @@ mod rights;
 mod schema;
 mod settings;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// The charts, and the cases in `values/CHART/CASE.yaml`.
 const CASES: [(&str, &[&str]); 2] = [
@@ -24,16 +23,6 @@ const CASES: [(&str, &[&str]); 2] = [
 /// Every case of every chart.
 fn cases() -> impl Iterator<Item = (&'static str, &'static str)> {
     CASES.into_iter().flat_map(|(chart, cases)| cases.iter().map(move |case| (chart, *case)))
-}
-
-/// A chart's directory.
-fn chart(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/chart").join(name)
-}
-
-/// The values of a case.
-fn values(chart: &str, case: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("install/chart/values/{chart}/{case}.yaml"))
 }
 
 /// Whether files that are made of others are written anew.

@@ -12,7 +12,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use safeguard::config::Settings as ServerSettings;
 use safeguard::server::Server;
-use safeguard::verify::{StsSettings, Tenant};
+use safeguard::verify::{Cluster, Proof, StsSettings, Tenant};
 use safeguard_agent::config::AccessMode;
 use safeguard_agent::{Agent, Environment, Settings};
 use safeguard_daemon::clock::now_ms;
@@ -29,7 +29,7 @@ use safeguard_tests::parts::{Part, here};
 
 const ACCOUNT: &str = "123456789012";
 const REGION: &str = "eu-central-1";
-const NODE: &str = "ip-10-0-1-23.eu-central-1.compute.internal";
+pub(crate) const NODE: &str = "ip-10-0-1-23.eu-central-1.compute.internal";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A change on disk is looked at within 5 s, and a beat for it follows the one before by 5 s.
@@ -49,14 +49,14 @@ controls:
 "#;
 
 /// AWS, a cluster, a safeguard, and a host.
-struct World {
-    dir: TempDir,
+pub(crate) struct World {
+    pub(crate) dir: TempDir,
     server: Server,
     #[expect(dead_code, reason = "they answer for as long as this lives")]
     aws: (Imds, Sts),
     #[expect(dead_code, reason = "it answers for as long as this lives")]
     api: Kubernetes,
-    settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 fn write(root: &Path, path: &str, text: &str) {
@@ -67,6 +67,11 @@ fn write(root: &Path, path: &str, text: &str) {
 
 impl World {
     async fn new() -> Self {
+        Self::with(Vec::new()).await
+    }
+
+    /// With clusters that the safeguard asks: then a node has to prove itself to one of them too.
+    pub(crate) async fn with(clusters: Vec<Cluster>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path();
         let account = Account::new(ACCOUNT).unwrap();
@@ -76,7 +81,7 @@ impl World {
         let imds = Imds::start(imds).await.unwrap();
         let sts = StsOptions { region: REGION.to_owned(), tls: true, ..StsOptions::new(account.clone()) };
         let sts = Sts::start(sts).await.unwrap();
-        let server = serve(path, &ca, &sts).await;
+        let server = serve(path, &ca, &sts, clusters).await;
 
         let user = format!("system:node:{NODE}");
         let role = format!("arn:aws:iam::{ACCOUNT}:role/node");
@@ -124,7 +129,7 @@ impl World {
         Self { dir, server, aws: (imds, sts), api, settings }
     }
 
-    async fn agent(&self) -> Agent {
+    pub(crate) async fn agent(&self) -> Agent {
         Agent::start(self.settings.clone(), Environment::empty()).await.unwrap()
     }
 
@@ -143,7 +148,7 @@ impl World {
     }
 
     /// What the safeguard answers people, asked over TLS as a browser does.
-    async fn api_says(&self, path: &str) -> Value {
+    pub(crate) async fn api_says(&self, path: &str) -> Value {
         serde_json::from_str(&self.page(path).await).unwrap()
     }
 
@@ -162,7 +167,7 @@ impl World {
     }
 
     /// The node, once it is in a state.
-    async fn node_is(&self, state: &str, within: Duration) -> Value {
+    pub(crate) async fn node_is(&self, state: &str, within: Duration) -> Value {
         let late = Instant::now() + within;
         loop {
             let node = self.node().await;
@@ -174,7 +179,7 @@ impl World {
         }
     }
 
-    fn program(&self, arguments: &[&str]) -> String {
+    pub(crate) fn program(&self, arguments: &[&str]) -> String {
         let output = Command::new(agent()).args(arguments).args(["--socket", &self.socket()]).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
@@ -182,7 +187,7 @@ impl World {
 }
 
 /// A safeguard that believes nobody without proof, with a certificate of an authority that no system knows.
-async fn serve(path: &Path, ca: &IdentityCa, sts: &Sts) -> Server {
+async fn serve(path: &Path, ca: &IdentityCa, sts: &Sts, clusters: Vec<Cluster>) -> Server {
     let tls = Tls::generate_for(&["localhost"]).unwrap();
     write(path, "server-ca.pem", tls.ca_pem());
     write(path, "server.pem", tls.certificate_pem());
@@ -200,8 +205,11 @@ async fn serve(path: &Path, ca: &IdentityCa, sts: &Sts) -> Server {
         name: "acme".to_owned(),
         accounts: vec![ACCOUNT.to_owned()],
         roles: vec!["node".to_owned()],
+        require: (!clusters.is_empty()).then(|| vec![Proof::Sts, Proof::Token]),
         ..Tenant::default()
     }];
+    settings.verify.clusters = clusters;
+    settings.expected.interval = Duration::from_secs(5).into();
     settings.verify.certificates = Some(path.join("pinned"));
     settings.verify.sts =
         StsSettings { endpoint: Some(sts.url()), ca: Some(path.join("sts.pem")), allow_global_host: false };

@@ -5,6 +5,7 @@
     reason = "tests write files and stop at what surprises them"
 )]
 
+mod api_server;
 mod checks;
 mod containerd;
 mod expected;

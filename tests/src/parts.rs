@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::api_server;
 use crate::fabric::Fabric;
 use crate::machine::Machine;
 use crate::moto::venv_program;
@@ -51,6 +52,8 @@ pub enum Part {
     Strace,
     /// helm, and what knows the objects of Kubernetes, in the Python environment.
     Helm,
+    /// A real API server of Kubernetes, with etcd and kubectl.
+    ApiServer,
     /// buildah, which builds container images.
     Buildah,
     /// shellcheck, which reads scripts.
@@ -114,6 +117,13 @@ impl Part {
                 .iter()
                 .all(|program| venv_program(program).is_ok_and(|program| program.exists())))
             .then_some("it needs the Python environment that tests/run makes, with helm in it"),
+            Self::ApiServer => {
+                let built = api_server::program().is_some_and(|program| program.exists());
+                let kubectl = venv_program("kubectl").is_ok_and(|program| program.exists());
+                (!built || !kubectl || !on_path("etcd")).then_some(
+                    "it needs the package etcd-server, and the API server and the kubectl that tests/run brings",
+                )
+            }
             Self::Curl => (!on_path("curl")).then_some("it needs the package curl"),
             Self::Promtool => (!on_path("promtool")).then_some("it needs the package prometheus"),
             Self::Network | Self::Iptables | Self::BridgeNetfilter => {
@@ -167,7 +177,7 @@ pub fn tools() -> Option<PathBuf> {
     place("SAFEGUARD_TEST_TOOLS", "tools")
 }
 
-fn place(variable: &str, default: &str) -> Option<PathBuf> {
+pub(crate) fn place(variable: &str, default: &str) -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     set(variable).or_else(|| Some(set("HOME")?.join(".cache/safeguard").join(default)))
 }

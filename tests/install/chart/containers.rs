@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use safeguard_tests::helm::objects;
 use safeguard_tests::parts::{Part, here};
 use serde_json::{Value, json};
 
 use super::cases;
-use super::helm::objects;
 
 /// The capabilities that each container adds to none.
 const CAPABILITIES: [(&str, &[&str]); 5] = [

@@ -3,12 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use safeguard_tests::helm::{KUBERNETES, chart, data, helm, objects, only, parse, template, values};
 use safeguard_tests::moto::venv_program;
 use safeguard_tests::parts::{Part, here};
 use serde_json::json;
 
-use super::helm::{KUBERNETES, data, helm, objects, only, template};
-use super::{CASES, cases, chart, is_as_made, values};
+use super::{CASES, cases, is_as_made};
 
 #[test]
 fn helm_finds_nothing_to_say_against_the_charts() {
@@ -97,7 +97,7 @@ fn a_setting_that_changes_rolls_the_pods() {
     ] {
         let pod = |arguments: &[&str]| {
             let text = template(name, &values(name, "default"), arguments).unwrap();
-            only(&super::helm::parse(&text), kind)["spec"]["template"].clone()
+            only(&parse(&text), kind)["spec"]["template"].clone()
         };
         assert_ne!(pod(&["--set", set]), pod(&[]), "{set}");
         assert_eq!(pod(&["--set", unrelated]), pod(&[]), "{unrelated}");

@@ -11,10 +11,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use safeguard_standins::Tls;
 use safeguard_tests::built::program;
+use safeguard_tests::helm::{data, objects, only};
 use safeguard_tests::parts::{Part, here};
 use serde_json::Value;
-
-use super::helm::{data, objects, only};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -10,10 +10,9 @@ use nix::unistd::Pid;
 use safeguard_proxy::redirect::State;
 use safeguard_tests::built::program;
 use safeguard_tests::fabric::{Fabric, Place, Wiring};
+use safeguard_tests::helm::{objects, only};
 use safeguard_tests::parts::{Part, here};
 use serde_json::Value;
-
-use super::helm::{objects, only};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

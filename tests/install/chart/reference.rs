@@ -1,8 +1,9 @@
 //! The tables of values in the charts' README.md, made of the comments in `values.yaml`.
 
+use safeguard_tests::helm::chart;
 use serde_json::Value;
 
-use super::{CASES, chart, is_as_made};
+use super::{CASES, is_as_made};
 
 const BEGIN: &str = "<!-- values:begin -->\n";
 const END: &str = "<!-- values:end -->\n";

@@ -13,14 +13,12 @@ use safeguard_standins::kubernetes::{Call, Resource, Verb};
 use safeguard_standins::{Kubelet, Kubernetes, KubernetesOptions, Listen};
 use safeguard_tests::built::program;
 use safeguard_tests::fabric::{Place, Wiring};
+use safeguard_tests::helm::{data, objects, only, parse, template, values};
 use safeguard_tests::parts::{Part, here};
 use safeguard_tests::proxied::{NODE, Proxied};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
-
-use super::helm::{data, objects, only, parse, template};
-use super::values;
 
 /// How long a call is waited for. The slowest is asked for every half minute, and at once.
 const PATIENCE: Duration = Duration::from_secs(60);

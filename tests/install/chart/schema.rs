@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use safeguard_tests::built::program;
+use safeguard_tests::helm::{chart, template, values};
 use safeguard_tests::parts::{Part, here};
 use serde_json::{Map, Value, json};
 
-use super::helm::template;
-use super::{CASES, chart, is_as_made, values};
+use super::{CASES, is_as_made};
 
 /// A program's settings in a schema.
 struct Of {

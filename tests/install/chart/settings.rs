@@ -6,12 +6,12 @@ use std::process::{Command, Output};
 
 use safeguard_logs::{ContainerNames, Selector};
 use safeguard_tests::built::program;
+use safeguard_tests::helm::{data, objects, only, parse, template, values};
 use safeguard_tests::moto::venv_program;
 use safeguard_tests::parts::{Part, here};
 use serde_json::{Value, json};
 
-use super::helm::{data, objects, only, parse, template};
-use super::{cases, values};
+use super::cases;
 
 /// The programs, where their settings are in a case, and where a chart's values have them.
 const PROGRAMS: [(&str, &str, &str, &str); 3] = [

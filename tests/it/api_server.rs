@@ -276,7 +276,12 @@ async fn pods_are_followed_through_the_restart_of_a_real_api_server() {
     knows(&[("one", "a"), ("two", "b")]).await;
     let one = reader.named("shop", "one").unwrap();
     assert_eq!((&*one.service_account, one.annotations.len()), ("till", 1), "no more is kept than is asked for");
-    assert_eq!(&*reader.namespace("shop").unwrap().annotations["allowed"], "x");
+    // It comes by a watch of its own.
+    until("the namespace", async || match reader.namespace("shop") {
+        Some(shop) if &*shop.annotations["allowed"] == "x" => Ok(()),
+        shop => Err(json!(format!("{shop:?}, {:?}", reader.health()))),
+    })
+    .await;
 
     let running = json!({"phase": "Running", "podIP": "10.0.12.34", "podIPs": [{"ip": "10.0.12.34"}]});
     api.patch_status("shop", "pod/one", &running).unwrap();

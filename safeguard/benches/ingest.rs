@@ -4,8 +4,9 @@
 //! PERIOD seconds (1). Everything is real but the proofs of the enrolments: signatures are verified, replies are signed, and nothing is
 //! acknowledged before it is on disk. No log.
 //!
-//! Without `tls` beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With it each beat has a
-//! connection of its own, which the node ends, as the agent does; a node knows the TLS session of its beat before.
+//! Without `tls` beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With it each node has a
+//! connection of its own, as the agent does: it ends with the beat, unless the server says that it is held, and the next takes up its
+//! TLS session.
 
 #![expect(
     clippy::print_stdout,
@@ -68,7 +69,7 @@ async fn main() {
     for lane in 0..CONNECTIONS {
         let nodes: Vec<_> = (lane..nodes).step_by(CONNECTIONS).map(|n| Node::new(n, tls.as_ref())).collect();
         let (send, _) = connect(&address, tls.as_ref()).await;
-        let mut lane = Lane { address: address.clone(), send, key, nodes, resumed: 0 };
+        let mut lane = Lane { address: address.clone(), send: Some(send), key, nodes, resumed: 0, carried: 0 };
         for at in 0..lane.nodes.len() {
             lane.enrol(at).await;
         }
@@ -76,17 +77,18 @@ async fn main() {
     }
     // A connection that was idle while others enrolled is closed.
     for lane in &mut lanes {
-        lane.send = connect(&address, tls.as_ref()).await.0;
+        lane.send = Some(connect(&address, tls.as_ref()).await.0);
     }
     let idle_rss = memory(pid, "VmRSS:");
     eprintln!("they beat once in {period} s for {seconds} s ...");
     let (before, started) = (cpu(pid), Instant::now());
     let running: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.beat(seconds / period, period))).collect();
-    let (mut waits, mut resumed) = (Vec::new(), 0);
+    let (mut waits, mut resumed, mut carried) = (Vec::new(), 0, 0);
     for lane in running {
-        let (lane, of) = lane.await.unwrap();
-        waits.extend(lane);
-        resumed += of;
+        let lane = lane.await.unwrap();
+        waits.extend(lane.0);
+        resumed += lane.1;
+        carried += lane.2;
     }
     let (took, used) = (started.elapsed(), cpu(pid) - before);
     waits.sort_unstable();
@@ -100,7 +102,10 @@ async fn main() {
     println!("server CPU per beat      {:.0} us", used.as_secs_f64() * 1e6 / f64::from(count));
     println!("answer                   p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(50), at(99), at(100));
     if tls.is_some() {
-        println!("TLS                      {resumed} handshakes of {count} took up the session before");
+        let handshakes = count - carried;
+        println!(
+            "TLS                      {carried} beats over a held connection; {resumed} of {handshakes} handshakes resumed"
+        );
     }
     println!("RSS of the server        {idle_rss} KiB enrolled, {} KiB at most", memory(pid, "VmHWM:"));
     child.kill().unwrap();
@@ -156,6 +161,8 @@ struct Node {
     n: usize,
     /// It knows its own sessions alone.
     tls: Option<Arc<ClientConfig>>,
+    /// The connection that the server holds.
+    held: Option<SendRequest<Full<Bytes>>>,
     key: SigningKey,
     sequence: u64,
     previous: Option<Digest>,
@@ -169,7 +176,8 @@ impl Node {
             tls.resumption = Resumption::in_memory_sessions(1);
             Arc::new(tls)
         };
-        Self { n, tls: tls.map(own), key: SigningKey::generate().unwrap().0, sequence: 0, previous: None, nonce: None }
+        let key = SigningKey::generate().unwrap().0;
+        Self { n, tls: tls.map(own), held: None, key, sequence: 0, previous: None, nonce: None }
     }
 
     fn next(&mut self) -> Bytes {
@@ -225,10 +233,13 @@ impl Node {
 
 struct Lane {
     address: Arc<str>,
-    send: SendRequest<Full<Bytes>>,
+    /// None once a node has it.
+    send: Option<SendRequest<Full<Bytes>>>,
     key: PublicKey,
     nodes: Vec<Node>,
     resumed: u32,
+    /// Beats over a connection that was held.
+    carried: u32,
 }
 
 /// A connection, and whether its TLS session is that of an earlier one.
@@ -250,11 +261,19 @@ async fn converse(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) 
 
 impl Lane {
     async fn ask(&mut self, method: &str, path: &str, body: Bytes) -> (u16, Bytes) {
+        let (status, body, _) = self.ask_and_hold(method, path, body).await;
+        (status, body)
+    }
+
+    /// The last: whether the server holds the connection.
+    async fn ask_and_hold(&mut self, method: &str, path: &str, body: Bytes) -> (u16, Bytes, bool) {
         let request =
             http::Request::builder().method(method).uri(path).header("host", "x").body(Full::new(body)).unwrap();
-        self.send.ready().await.unwrap();
-        let answer = self.send.send_request(request).await.unwrap();
-        (answer.status().as_u16(), answer.into_body().collect().await.unwrap().to_bytes())
+        let send = self.send.as_mut().unwrap();
+        send.ready().await.unwrap();
+        let answer = send.send_request(request).await.unwrap();
+        let (status, held) = (answer.status().as_u16(), answer.headers().contains_key("keep-alive"));
+        (status, answer.into_body().collect().await.unwrap().to_bytes(), held)
     }
 
     async fn enrol(&mut self, at: usize) {
@@ -295,7 +314,7 @@ impl Lane {
     }
 
     /// Each node once in a period, so many times. Beats are signed before their time, and repeat a nonce that is still good.
-    async fn beat(mut self, times: u64, period: u64) -> (Vec<Duration>, u32) {
+    async fn beat(mut self, times: u64, period: u64) -> (Vec<Duration>, u32, u32) {
         let (start, mut waits) = (Instant::now() + Duration::from_secs(1), Vec::new());
         let count = u32::try_from(self.nodes.len().max(1)).unwrap();
         for turn in 0..times {
@@ -306,17 +325,23 @@ impl Lane {
                     + Duration::from_secs(period) / count * u32::try_from(at).unwrap();
                 tokio::time::sleep_until(due).await;
                 let asked = Instant::now();
-                if let Some(tls) = &self.nodes[at].tls {
+                if let Some(send) = self.nodes[at].held.take() {
+                    self.send = Some(send);
+                    self.carried += 1;
+                } else if let Some(tls) = &self.nodes[at].tls {
                     let (send, resumed) = connect(&self.address, Some(tls)).await;
-                    self.send = send;
+                    self.send = Some(send);
                     self.resumed += u32::from(resumed);
                 }
-                let (status, body) = self.ask("POST", "/v1/beat", body).await;
+                let (status, body, held) = self.ask_and_hold("POST", "/v1/beat", body).await;
                 assert_eq!(status, 200, "{}", String::from_utf8_lossy(&body));
                 waits.push(asked.elapsed());
+                if held && self.nodes[at].tls.is_some() {
+                    self.nodes[at].held = self.send.take();
+                }
             }
         }
-        (waits, self.resumed)
+        (waits, self.resumed, self.carried)
     }
 }
 

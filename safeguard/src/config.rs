@@ -52,6 +52,8 @@ pub struct Server {
     pub key: Option<PathBuf>,
     /// The store and the key that signs replies.
     pub state_dir: PathBuf,
+    /// For so many nodes the connection is held from beat to beat.
+    pub held_connections: u16,
 }
 
 impl Default for Server {
@@ -61,6 +63,7 @@ impl Default for Server {
             certificate: None,
             key: None,
             state_dir: "/var/lib/safeguard-server".into(),
+            held_connections: 256,
         }
     }
 }

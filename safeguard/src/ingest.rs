@@ -24,6 +24,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 
 use crate::registrar::{Desk, Job, Refused};
+use crate::serve::ComesAgain;
 use crate::vouching::Vouching;
 use contact::Contact;
 use limiter::Limiter;
@@ -237,7 +238,11 @@ async fn beat(State(ingest): State<Arc<Ingest>>, body: Body) -> Response {
         Err(refused) => Err((Digest::of(b""), refused)),
     };
     match result {
-        Ok(acknowledgement) => ingest.signed(Kind::Acknowledgement, StatusCode::OK, &acknowledgement),
+        Ok(acknowledgement) => {
+            let mut response = ingest.signed(Kind::Acknowledgement, StatusCode::OK, &acknowledgement);
+            response.extensions_mut().insert(ComesAgain);
+            response
+        }
         Err((digest, refused)) => ingest.refuse(digest, refused),
     }
 }

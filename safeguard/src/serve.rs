@@ -19,12 +19,18 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service as _;
 
+pub(crate) use caller::ComesAgain;
+use caller::{Caller, HELD};
+
+mod caller;
+
 /// Connections at the same time. Ten thousand nodes that keep theirs have room.
 const CONNECTIONS: usize = 16_384;
-/// For a TLS handshake, and for the head of a request; also how long an idle connection is kept.
+/// For a TLS handshake, and for the head of a request; also how long an idle connection is kept that is not held for a node.
 const HEAD: Duration = Duration::from_secs(30);
 /// For the answer to a request, its body included. Live updates of the page are cut then, and begin again.
 const WHOLE: Duration = Duration::from_secs(60);
@@ -57,9 +63,10 @@ pub fn tls(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Answers until the shutdown, and then what is under way.
-pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, shutdown: Shutdown) {
+/// Answers until the shutdown, and then what is under way. `held`: for so many nodes the connection is held from beat to beat.
+pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, held: u16, shutdown: Shutdown) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let held = Arc::new(Semaphore::new(held.into()));
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -80,13 +87,13 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         // Only latency suffers when this fails.
         drop(stream.set_nodelay(true));
-        let (router, tls, shutdown) = (router.clone(), tls.clone(), shutdown.clone());
+        let (router, tls, held, shutdown) = (router.clone(), tls.clone(), held.clone(), shutdown.clone());
         connections.spawn(async move {
             match tls {
-                None => converse(stream, peer, router, shutdown).await,
+                None => converse(stream, peer, router, held, shutdown).await,
                 Some(tls) => {
                     if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, tls.accept(stream)).await {
-                        converse(stream, peer, router, shutdown).await;
+                        converse(stream, peer, router, held, shutdown).await;
                     }
                 }
             }
@@ -100,35 +107,57 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
     }
 }
 
-async fn converse<S>(stream: S, peer: SocketAddr, router: Router, shutdown: Shutdown)
+async fn converse<S>(stream: S, peer: SocketAddr, router: Router, room: Arc<Semaphore>, shutdown: Shutdown)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let (caller, begin) = (Arc::new(Caller::new()), Instant::now());
+    let asker = caller.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let mut router = router.clone();
+        let (mut router, caller, room) = (router.clone(), asker.clone(), room.clone());
         async move {
+            caller.asks();
             let late = axum::http::StatusCode::REQUEST_TIMEOUT;
             let answered = tokio::time::timeout(WHOLE, router.call(request)).await;
-            Ok::<_, std::convert::Infallible>(match answered {
+            let mut response = match answered {
                 Ok(Ok(response)) => response,
                 Err(_) => axum::response::IntoResponse::into_response(late),
-            })
+            };
+            caller.answers(&mut response, &room);
+            Ok::<_, std::convert::Infallible>(response)
         }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
+        .header_read_timeout(HELD)
         .max_buf_size(HEAD_BYTES)
         .keep_alive(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
-    tokio::select! {
-        // How it ended is the client's business.
-        ended = connection.as_mut() => drop(ended),
-        () = shutdown.requested() => {
-            connection.as_mut().graceful_shutdown();
-            drop(connection.await);
+    let (mut patience, mut is_over) = (begin + HEAD, false);
+    loop {
+        tokio::select! {
+            // How it ended is the client's business.
+            ended = connection.as_mut() => return drop(ended),
+            () = shutdown.requested(), if !is_over => {
+                is_over = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = sleep_until(patience), if !is_over && !caller.is_held() => match caller.asked() {
+                // Since this wait began.
+                _ if caller.is_held() => {}
+                None => return,
+                Some(asked) if asked + HEAD > patience => patience = asked + HEAD,
+                // An answer that is still under way is given to its end.
+                Some(_) => {
+                    is_over = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            },
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -174,7 +174,8 @@ impl Server {
         let explorer = Explorer::new(&settings.store(), settings.page, now_ms).with_desk(desk.clone());
         let people = crate::page::router(explorer.clone()).merge(crate::api::router(explorer));
         let (shutdown, mut tasks) = (Shutdown::new(), JoinSet::new());
-        tasks.spawn(crate::serve::serve(listener, tls, ingest.router().merge(people), shutdown.clone()));
+        let (router, held) = (ingest.router().merge(people), settings.server.held_connections);
+        tasks.spawn(crate::serve::serve(listener, tls, router, held, shutdown.clone()));
         if let Some(webhook) = webhook {
             tasks.spawn(webhook.run(shutdown.clone()));
         }

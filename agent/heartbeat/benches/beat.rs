@@ -1,9 +1,10 @@
-//! What a beat costs the node: `cargo bench -p safeguard-heartbeat --bench beat [-- BEATS [NODES]]`.
+//! What a beat costs the node: `cargo bench -p safeguard-heartbeat --bench beat [-- BEATS [NODES [HELD]]]`.
 //!
 //! The safeguard runs in a process of its own. In this one a node beats, or several, each with a thread and a third of a second between
-//! its beats, each of them with names of controls as after a bad day: keeps them on the disk, connects for each by TLS on loopback, where
-//! it takes up the session of the one before, sends it, verifies the reply and hangs up. What is told is the CPU that the kernel counted
-//! for the whole process, and the longest body. No log.
+//! its beats, each of them with names of controls as after a bad day: keeps them on the disk, sends them by TLS on loopback, and verifies
+//! the reply. The safeguard holds HELD connections from beat to beat (256, as by default). With none, and beyond them, a node hangs up
+//! after each beat and takes up the TLS session with the next. What is told is the CPU that the kernel counted for the whole process,
+//! and the longest body. No log.
 //!
 //! A virtual machine that slept has to be woken by its host, and the kernel counts that for who is woken. What that costs here is
 //! told too; a beat wakes the process several times: when it is due, for the disk, and for the reply. With many nodes the machine
@@ -30,6 +31,7 @@ use tokio::sync::watch;
 /// Between two beats.
 const INTERVAL: Duration = Duration::from_millis(330);
 const ROLE: &str = "SAFEGUARD_BENCH_SERVE_IN";
+const HELD: &str = "SAFEGUARD_BENCH_HELD";
 const CERTIFICATE: &str = "server.pem";
 const KEY: &str = "server.key";
 const CA: &str = "ca.pem";
@@ -69,7 +71,7 @@ async fn main() {
     }
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
     let mut number = |default: u32| words.next().map_or(default, |word| word.parse().unwrap());
-    let (beats, nodes) = (number(100), number(1));
+    let (beats, nodes, held) = (number(100), number(1), number(256));
     let wake = a_wake().await;
     let dir = tempfile::tempdir().unwrap();
     let server = dir.path().join("server");
@@ -77,8 +79,9 @@ async fn main() {
     std::fs::create_dir(&server).unwrap();
     let pems = [(CERTIFICATE, tls.certificate_pem()), (KEY, tls.key_pem()), (CA, tls.ca_pem())];
     pems.iter().for_each(|(name, pem)| std::fs::write(server.join(name), pem).unwrap());
-    let mut child =
-        Command::new(std::env::current_exe().unwrap()).env(ROLE, &server).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let child = child.env(ROLE, &server).env(HELD, held.to_string()).stdout(Stdio::piped());
+    let mut child = child.spawn().unwrap();
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let (address, key) = line.trim().split_once(' ').unwrap();
@@ -114,7 +117,7 @@ async fn main() {
     child.wait().unwrap();
     let each = |used: Duration| used.as_secs_f64() * 1e6 / f64::from(u32::try_from(sent).unwrap());
     let (user, system) = (each(used.0 - before.0), each(used.1 - before.1));
-    println!("beats                    {sent}, each acknowledged, of {nodes} at once");
+    println!("beats                    {sent}, each acknowledged, of {nodes} at once; {held} connections are held");
     println!("agent CPU per beat       {:.0} us: {user:.0} of its own, {system:.0} in the kernel", user + system);
     println!("to be woken, once        {wake:.0} us");
     println!(
@@ -151,6 +154,7 @@ async fn serve(dir: String) {
     settings.server.certificate = Some(dir.join(CERTIFICATE));
     settings.server.key = Some(dir.join(KEY));
     settings.server.state_dir = dir;
+    settings.server.held_connections = std::env::var(HELD).unwrap().parse().unwrap();
     let vouching = safeguard::vouching::Vouching::Simulation;
     let server = safeguard::server::Server::start_with(&settings, vouching, now_ms).await.unwrap();
     println!("{} {}", server.address(), server.public_key());

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http::{Method, Request, StatusCode, header};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -22,6 +22,8 @@ use crate::trust::{TrustError, roots};
 
 /// For connection, request and reply.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// The same over a connection that has rested.
+const RESTED: Duration = Duration::from_secs(5);
 /// For a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!("safeguard-agent/", env!("CARGO_PKG_VERSION"));
@@ -35,6 +37,10 @@ pub(crate) struct Exchange {
     connector: Connector,
     /// Holds the connection, while there is one.
     client: Option<legacy::Client<Connector, Full<Bytes>>>,
+    /// How long the safeguard holds it while nothing is said.
+    held: Duration,
+    /// Nothing was said over it for a while: it may have ended, and nobody told.
+    rested: bool,
     base: String,
     keys: Vec<PublicKey>,
 }
@@ -56,12 +62,28 @@ impl Exchange {
         tcp.set_connect_timeout(Some(CONNECT));
         let connector =
             HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().wrap_connector(tcp);
-        Ok(Self { connector, client: None, base, keys: settings.server_keys.clone() })
+        Ok(Self {
+            connector,
+            client: None,
+            held: Duration::ZERO,
+            rested: false,
+            base,
+            keys: settings.server_keys.clone(),
+        })
     }
 
-    /// Ends the connection. One that is kept is memory at the safeguard, which has ten thousand nodes, and is found dead after a minute.
+    /// Nothing is to be said for this long. Unless the safeguard holds the connection until then it ends: one that is kept is memory
+    /// at the safeguard, which may have ten thousand nodes.
+    pub(crate) fn rest(&mut self, silence: Duration) {
+        match self.client {
+            Some(_) if silence < self.held => self.rested = true,
+            _ => self.hang_up(),
+        }
+    }
+
+    /// Ends the connection.
     pub(crate) fn hang_up(&mut self) {
-        self.client = None;
+        (self.client, self.held, self.rested) = (None, Duration::ZERO, false);
     }
 
     pub(crate) async fn challenge(&mut self) -> Result<Challenge, Failure> {
@@ -94,6 +116,7 @@ impl Exchange {
         reply::read(status, &body, sent, &self.keys)
     }
 
+    /// Asks. Over a connection that has rested it is asked once more if nobody answers: all that is asked may be asked twice.
     async fn ask(
         &mut self,
         method: Method,
@@ -110,29 +133,45 @@ impl Exchange {
             request = request.header(header::CONTENT_ENCODING, "gzip");
         }
         let request = request.body(Full::new(body)).map_err(|error| Failure::NoReply(error.to_string()))?;
+        if std::mem::take(&mut self.rested) {
+            match self.once(request.clone(), RESTED).await {
+                Err(error) => tracing::debug!(why = error, "The connection that was held is dead: there is a new one."),
+                reply => return reply.map_err(Failure::NoReply),
+            }
+            self.hang_up();
+        }
+        self.once(request, DEADLINE).await.map_err(Failure::NoReply)
+    }
+
+    async fn once(&mut self, request: Request<Full<Bytes>>, within: Duration) -> Result<(StatusCode, Bytes), String> {
         let client = self.client.get_or_insert_with(|| {
             let mut builder = legacy::Client::builder(TokioExecutor::new());
             builder.pool_max_idle_per_host(1).pool_idle_timeout(None).build(self.connector.clone())
         });
         let ask = async {
-            let reply = client.request(request).await.map_err(|error| Failure::NoReply(causes(&error)))?;
+            let reply = client.request(request).await.map_err(|error| causes(&error))?;
             let (head, body) = reply.into_parts();
             match Limited::new(body, limits::REPLY_BYTES).collect().await {
-                Ok(body) => Ok((head.status, body.to_bytes())),
+                Ok(body) => Ok((head, body.to_bytes())),
                 Err(error) if error.is::<LengthLimitError>() => {
-                    let message = format!(
-                        "the reply (HTTP {}) is longer than {} bytes",
-                        head.status.as_u16(),
-                        limits::REPLY_BYTES
-                    );
-                    Err(Failure::NoReply(message))
+                    let (status, most) = (head.status.as_u16(), limits::REPLY_BYTES);
+                    Err(format!("the reply (HTTP {status}) is longer than {most} bytes"))
                 }
-                Err(error) => Err(Failure::NoReply(causes(&*error))),
+                Err(error) => Err(causes(&*error)),
             }
         };
-        let late = || Err(Failure::NoReply(format!("no reply within {} s", DEADLINE.as_secs())));
-        timeout(DEADLINE, ask).await.unwrap_or_else(|_| late())
+        let late = || Err(format!("no reply within {} s", within.as_secs()));
+        let (head, body) = timeout(within, ask).await.unwrap_or_else(|_| late())?;
+        self.held = held(&head.headers);
+        Ok((head.status, body))
     }
+}
+
+/// How long the safeguard holds the connection (docs/protocol.md, "Requests"): `Keep-Alive: timeout=SECONDS`.
+fn held(headers: &HeaderMap) -> Duration {
+    let value = headers.get("keep-alive").and_then(|value| value.to_str().ok());
+    let seconds = value.and_then(|value| value.split(',').find_map(|part| part.trim().strip_prefix("timeout=")));
+    seconds.and_then(|seconds| seconds.parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
 }
 
 /// An error with what caused it: the outermost says little.
@@ -147,4 +186,21 @@ fn causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_held_for_as_long_as_the_safeguard_says() {
+        let of = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("keep-alive", value.parse().unwrap());
+            held(&headers).as_secs()
+        };
+        assert_eq!(held(&HeaderMap::new()), Duration::ZERO);
+        assert_eq!((of("timeout=150"), of("max=3, timeout=5")), (150, 5));
+        assert_eq!((of("timeout=-1"), of("timeout"), of("timeout=99999999999999999999")), (0, 0, 0));
+    }
 }

@@ -103,12 +103,14 @@ impl Run {
             if let Some(posture) = &posture {
                 self.turn(posture).await;
             }
-            if self.trouble.is_some() || self.chain.waiting().0 == 0 {
-                self.exchange.hang_up();
-            }
             self.tell();
             // Until there is a posture nothing has to be done.
             let next = posture.map(|_| self.schedule.next(self.chain.waiting().0 > 0));
+            match next.filter(|_| self.trouble.is_none()) {
+                Some(_) if self.chain.waiting().0 > 0 => {}
+                Some(next) => self.exchange.rest(next.saturating_duration_since(Instant::now())),
+                None => self.exchange.hang_up(),
+            }
             self.outside.turns.waits_until(next);
             tokio::select! {
                 () = sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => {}

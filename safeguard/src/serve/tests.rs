@@ -1,0 +1,88 @@
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+use super::*;
+
+const ASK: &str = "GET /beat HTTP/1.1\r\nhost: x\r\n\r\n";
+
+fn router() -> Router {
+    let beat = || async {
+        let mut response = "taken".into_response();
+        response.extensions_mut().insert(ComesAgain);
+        response
+    };
+    // A piece each 20 seconds, for two minutes.
+    let long = || async { Response::new(Body::from_stream(slowly(6))) };
+    Router::new().route("/beat", get(beat)).route("/page", get(|| async { "a page" })).route("/long", get(long))
+}
+
+fn slowly(pieces: u32) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
+    futures_util::stream::unfold(pieces, |left| async move {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        (left > 0).then(|| (Ok(Bytes::from_static(b"piece")), left - 1))
+    })
+}
+
+fn connected(room: &Arc<Semaphore>) -> DuplexStream {
+    let (here, there) = duplex(64 * 1024);
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    tokio::spawn(converse(there, peer, router(), room.clone(), Shutdown::new()));
+    here
+}
+
+fn room(for_so_many: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new(for_so_many))
+}
+
+/// Says something; gives what is answered until the other side ends the connection, and how long that takes.
+async fn until_the_end(stream: &mut DuplexStream, said: &str) -> (String, u64) {
+    let begin = Instant::now();
+    stream.write_all(said.as_bytes()).await.unwrap();
+    let mut answered = Vec::new();
+    stream.read_to_end(&mut answered).await.unwrap();
+    (String::from_utf8(answered).unwrap(), begin.elapsed().as_secs())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_held_for_a_node_and_for_nobody_else() {
+    let room = room(1);
+    let (answered, seconds) = until_the_end(&mut connected(&room), ASK).await;
+    assert!(answered.contains("keep-alive: timeout=150"), "{answered}");
+    assert_eq!(seconds, 150);
+    let (answered, seconds) = until_the_end(&mut connected(&room), &ASK.replace("/beat", "/page")).await;
+    assert!(answered.ends_with("a page") && !answered.contains("keep-alive"), "{answered}");
+    assert_eq!(seconds, 30);
+}
+
+#[tokio::test(start_paused = true)]
+async fn there_is_room_for_so_many_and_it_comes_back() {
+    let room = room(1);
+    let mut first = connected(&room);
+    first.write_all(ASK.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    first.read_exact(&mut answer).await.unwrap();
+    let (answered, seconds) = until_the_end(&mut connected(&room), ASK).await;
+    assert!(answered.contains("taken") && !answered.contains("keep-alive"), "{answered}");
+    assert_eq!(seconds, 30);
+    drop(first);
+    let (answered, _) = until_the_end(&mut connected(&room), ASK).await;
+    assert!(answered.contains("keep-alive"), "the room of who has gone is not given to another: {answered}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_says_nothing_or_half_of_it_is_cut_off() {
+    for (said, after) in [("", 30), ("GET /pa", 30), (&*format!("{ASK}GET /pa"), 30)] {
+        let (_, seconds) = until_the_end(&mut connected(&room(0)), said).await;
+        assert_eq!(seconds, after, "{said:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_answer_comes_to_its_end() {
+    let (answered, seconds) = until_the_end(&mut connected(&room(0)), &ASK.replace("/beat", "/long")).await;
+    assert_eq!(answered.matches("piece").count(), 6, "{answered}");
+    assert!((120..=170).contains(&seconds), "{seconds}");
+}

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::expected;
 use crate::explorer;
 use crate::registrar::Retention;
+use crate::serve;
 use crate::states::Periods;
 use crate::verify;
 use crate::webhook;
@@ -154,6 +155,10 @@ impl ProgramSettings for Settings {
         }
         self.verify.check(&mut found);
         self.expected.check(&mut found);
+        if self.server.held_connections > serve::MOST_HELD {
+            let reason = format!("allowed are 0 to {}: others have to find room too", serve::MOST_HELD);
+            found.add("server.held_connections", &self.server.held_connections, &reason);
+        }
         if !(1..=100).contains(&self.nodes.brake_percent) {
             found.add("nodes.brake_percent", &self.nodes.brake_percent, "allowed are 1 to 100");
         }
@@ -227,6 +232,8 @@ mod tests {
 
     #[test]
     fn proofs_do_not_go_over_the_network_in_the_clear() {
+        let problems = parsed("[server]\nheld_connections = 9000").check().unwrap_err().to_string();
+        assert!(problems.contains("server.held_connections") && problems.contains("0 to 8192"), "{problems}");
         let problems = parsed("[server]\nlisten = \"0.0.0.0:8420\"").check().unwrap_err().to_string();
         assert!(problems.contains("server.listen") && problems.contains("certificate"), "{problems}");
     }

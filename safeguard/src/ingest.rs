@@ -17,8 +17,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Extension, Router};
 use safeguard_protocol::{
-    Acknowledgement, Challenge, Code, Digest, Enrolled, Envelope, EnvelopeError, Kind, Opened, Refusal, SigningKey,
-    Statement, VERSION, limits,
+    Acknowledgement, Challenge, Code, Digest, Enrolled, Envelope, EnvelopeError, Kind, Opened, Received, Refusal,
+    SigningKey, Statement, VERSION, limits,
 };
 use serde::Serialize;
 use tokio::sync::Semaphore;
@@ -240,7 +240,10 @@ async fn beat(State(ingest): State<Arc<Ingest>>, body: Body) -> Response {
     match result {
         Ok(acknowledgement) => {
             let mut response = ingest.signed(Kind::Acknowledgement, StatusCode::OK, &acknowledgement);
-            response.extensions_mut().insert(ComesAgain);
+            // One beat, sent over and over, holds one connection.
+            if acknowledgement.received == Received::Live {
+                response.extensions_mut().insert(ComesAgain);
+            }
             response
         }
         Err((digest, refused)) => ingest.refuse(digest, refused),

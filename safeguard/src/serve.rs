@@ -30,9 +30,11 @@ mod caller;
 
 /// Connections at the same time. Ten thousand nodes that keep theirs have room.
 const CONNECTIONS: usize = 16_384;
+/// Connections that may be held from beat to beat. They end when nodes do: the other half of [`CONNECTIONS`] is for everybody else.
+pub(crate) const MOST_HELD: u16 = 8_192;
 /// For a TLS handshake, and for the head of a request; also how long an idle connection is kept that is not held for a node.
 const HEAD: Duration = Duration::from_secs(30);
-/// For the answer to a request, its body included. Live updates of the page are cut then, and begin again.
+/// For the answer to a request, up to where its body begins.
 const WHOLE: Duration = Duration::from_secs(60);
 /// Bytes of a request's head.
 const HEAD_BYTES: usize = 16 * 1024;
@@ -55,7 +57,7 @@ pub fn tls(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
         .with_no_client_auth()
         .with_single_cert(chain, secret)
         .map_err(|error| unfit(certificates, &error))?;
-    // A node connects anew for each beat. The session of the last one is kept by the node, sealed, so that it costs no signature, and
+    // A node whose connection is not held connects anew for each beat. The session of the last one is kept by the node, sealed, so that it costs no signature, and
     // for ten thousand nodes no memory.
     config.ticketer = Ticketer::new().map_err(io::Error::other)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -117,13 +119,15 @@ where
         request.extensions_mut().insert(ConnectInfo(peer));
         let (mut router, caller, room) = (router.clone(), asker.clone(), room.clone());
         async move {
-            caller.asks();
+            caller.speaks();
             let late = axum::http::StatusCode::REQUEST_TIMEOUT;
             let answered = tokio::time::timeout(WHOLE, router.call(request)).await;
             let mut response = match answered {
                 Ok(Ok(response)) => response,
                 Err(_) => axum::response::IntoResponse::into_response(late),
             };
+            // A connection is idle from here on, but for a body that is still under way.
+            caller.speaks();
             caller.answers(&mut response, &room);
             Ok::<_, std::convert::Infallible>(response)
         }
@@ -144,12 +148,12 @@ where
                 is_over = true;
                 connection.as_mut().graceful_shutdown();
             }
-            () = sleep_until(patience), if !is_over && !caller.is_held() => match caller.asked() {
+            () = sleep_until(patience), if !is_over && !caller.is_held() => match caller.spoke() {
                 // Since this wait began.
                 _ if caller.is_held() => {}
                 None => return,
-                Some(asked) if asked + HEAD > patience => patience = asked + HEAD,
-                // An answer that is still under way is given to its end.
+                Some(spoke) if spoke + HEAD > patience => patience = spoke + HEAD,
+                // An answer that is still under way is given to its end, and the connection ends with it.
                 Some(_) => {
                     is_over = true;
                     connection.as_mut().graceful_shutdown();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::{Compression, write::GzEncoder};
-use http::{HeaderMap, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
@@ -14,7 +14,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use rustls::{CipherSuite, ClientConfig};
 use safeguard_protocol::{Acknowledgement, Challenge, Digest, Enrolled, Envelope, PublicKey, limits};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::reply::{self, Failure, InReply, Sent};
 use crate::settings::Settings;
@@ -24,6 +24,8 @@ use crate::trust::{TrustError, roots};
 const DEADLINE: Duration = Duration::from_secs(10);
 /// The same over a connection that has rested.
 const RESTED: Duration = Duration::from_secs(5);
+/// Where connections die without a word while they rest, none rests for so long.
+const RESTLESS: Duration = Duration::from_secs(3_600);
 /// For a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 const USER_AGENT: &str = concat!("safeguard-agent/", env!("CARGO_PKG_VERSION"));
@@ -41,6 +43,8 @@ pub(crate) struct Exchange {
     held: Duration,
     /// Nothing was said over it for a while: it may have ended, and nobody told.
     rested: bool,
+    /// None rests before this.
+    restless_until: Option<Instant>,
     base: String,
     keys: Vec<PublicKey>,
 }
@@ -66,6 +70,7 @@ impl Exchange {
             connector,
             client: None,
             held: Duration::ZERO,
+            restless_until: None,
             rested: false,
             base,
             keys: settings.server_keys.clone(),
@@ -76,7 +81,9 @@ impl Exchange {
     /// at the safeguard, which may have ten thousand nodes.
     pub(crate) fn rest(&mut self, silence: Duration) {
         match self.client {
-            Some(_) if silence < self.held => self.rested = true,
+            Some(_) if silence < self.held && self.restless_until.is_none_or(|until| Instant::now() > until) => {
+                self.rested = true;
+            }
             _ => self.hang_up(),
         }
     }
@@ -116,7 +123,8 @@ impl Exchange {
         reply::read(status, &body, sent, &self.keys)
     }
 
-    /// Asks. Over a connection that has rested it is asked once more if nobody answers: all that is asked may be asked twice.
+    /// Asks. Over a connection that has rested it is asked once more if nobody answers. What is asked first after a rest is a beat or a
+    /// challenge, which may be asked twice; an enrolment, which may not, follows a challenge.
     async fn ask(
         &mut self,
         method: Method,
@@ -134,7 +142,15 @@ impl Exchange {
         }
         let request = request.body(Full::new(body)).map_err(|error| Failure::NoReply(error.to_string()))?;
         if std::mem::take(&mut self.rested) {
+            let begin = Instant::now();
             match self.once(request.clone(), RESTED).await {
+                Err(error) if begin.elapsed() >= RESTED => {
+                    tracing::info!(
+                        why = error,
+                        "A connection that the safeguard held died without a word. For an hour there is one for each beat."
+                    );
+                    self.restless_until = Some(Instant::now() + RESTLESS);
+                }
                 Err(error) => tracing::debug!(why = error, "The connection that was held is dead: there is a new one."),
                 reply => return reply.map_err(Failure::NoReply),
             }
@@ -144,6 +160,7 @@ impl Exchange {
     }
 
     async fn once(&mut self, request: Request<Full<Bytes>>, within: Duration) -> Result<(StatusCode, Bytes), String> {
+        self.held = Duration::ZERO;
         let client = self.client.get_or_insert_with(|| {
             let mut builder = legacy::Client::builder(TokioExecutor::new());
             builder.pool_max_idle_per_host(1).pool_idle_timeout(None).build(self.connector.clone())
@@ -169,6 +186,10 @@ impl Exchange {
 
 /// How long the safeguard holds the connection (docs/protocol.md, "Requests"): `Keep-Alive: timeout=SECONDS`.
 fn held(headers: &HeaderMap) -> Duration {
+    let closes = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+    if headers.get_all(header::CONNECTION).iter().any(closes) {
+        return Duration::ZERO;
+    }
     let value = headers.get("keep-alive").and_then(|value| value.to_str().ok());
     let seconds = value.and_then(|value| value.split(',').find_map(|part| part.trim().strip_prefix("timeout=")));
     seconds.and_then(|seconds| seconds.parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
@@ -201,6 +222,10 @@ mod tests {
         };
         assert_eq!(held(&HeaderMap::new()), Duration::ZERO);
         assert_eq!((of("timeout=150"), of("max=3, timeout=5")), (150, 5));
+        let mut closes = HeaderMap::new();
+        closes.insert("keep-alive", "timeout=150".parse().unwrap());
+        closes.insert("connection", "close".parse().unwrap());
+        assert_eq!(held(&closes), Duration::ZERO);
         assert_eq!((of("timeout=-1"), of("timeout"), of("timeout=99999999999999999999")), (0, 0, 0));
     }
 }

@@ -1,4 +1,4 @@
-//! One end of a connection: when it asked last, and whether it may stay though it says nothing.
+//! One end of a connection: when it was last used, and whether it may stay though it says nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,8 +8,8 @@ use axum::http::{HeaderName, HeaderValue, Response};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// How long a connection is held for a node that was told so: two beats and a half, and less than the 350 seconds after which AWS load
-/// balancers and NAT gateways forget it.
+/// How long a connection is held for a node that was told so: two beats and a half, and less than the 350 seconds after which AWS network
+/// load balancers and NAT gateways forget it. Application load balancers end it after 60 by default: the node then takes another.
 pub(super) const HELD: Duration = Duration::from_secs(150);
 /// The header that tells it: as [`HELD`], in seconds.
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -24,23 +24,24 @@ pub(crate) struct ComesAgain;
 pub(super) struct Caller {
     since: Instant,
     /// Milliseconds after `since`, and one; nothing was asked while it is 0.
-    asked: AtomicU64,
+    spoke: AtomicU64,
     held: OnceLock<OwnedSemaphorePermit>,
 }
 
 impl Caller {
     pub(super) fn new() -> Self {
-        Self { since: Instant::now(), asked: AtomicU64::new(0), held: OnceLock::new() }
+        Self { since: Instant::now(), spoke: AtomicU64::new(0), held: OnceLock::new() }
     }
 
-    pub(super) fn asks(&self) {
+    /// A request begins, or its answer.
+    pub(super) fn speaks(&self) {
         let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.asked.store(millis.saturating_add(1), Ordering::Relaxed);
+        self.spoke.store(millis.saturating_add(1), Ordering::Relaxed);
     }
 
-    /// When the last request began.
-    pub(super) fn asked(&self) -> Option<Instant> {
-        let millis = self.asked.load(Ordering::Relaxed).checked_sub(1)?;
+    /// When the last request began, or its answer if there is one.
+    pub(super) fn spoke(&self) -> Option<Instant> {
+        let millis = self.spoke.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.since + Duration::from_millis(millis))
     }
 

@@ -27,9 +27,13 @@ fn slowly(pieces: u32) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
 }
 
 fn connected(room: &Arc<Semaphore>) -> DuplexStream {
+    connected_until(room, &Shutdown::new())
+}
+
+fn connected_until(room: &Arc<Semaphore>, shutdown: &Shutdown) -> DuplexStream {
     let (here, there) = duplex(64 * 1024);
     let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    tokio::spawn(converse(there, peer, router(), room.clone(), Shutdown::new()));
+    tokio::spawn(converse(there, peer, router(), room.clone(), shutdown.clone()));
     here
 }
 
@@ -85,4 +89,19 @@ async fn a_long_answer_comes_to_its_end() {
     let (answered, seconds) = until_the_end(&mut connected(&room(0)), &ASK.replace("/beat", "/long")).await;
     assert_eq!(answered.matches("piece").count(), 6, "{answered}");
     assert!((120..=170).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_what_is_held_and_lets_an_answer_come_to_its_end() {
+    let shutdown = Shutdown::new();
+    let (mut held, mut long) = (connected_until(&room(1), &shutdown), connected_until(&room(0), &shutdown));
+    let trigger = shutdown.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        trigger.trigger();
+    });
+    let asks = ASK.replace("/beat", "/long");
+    let (held, long) = tokio::join!(until_the_end(&mut held, ASK), until_the_end(&mut long, &asks));
+    assert!(held.0.contains("keep-alive") && held.1 == 10, "{held:?}");
+    assert!(long.0.matches("piece").count() == 6 && long.1 < 150, "{long:?}");
 }

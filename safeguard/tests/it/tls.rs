@@ -1,4 +1,4 @@
-//! TLS as a fleet speaks it: each node connects anew for each beat.
+//! TLS as a fleet speaks it: a node whose connection is not held connects anew for each beat.
 
 use std::sync::Arc;
 

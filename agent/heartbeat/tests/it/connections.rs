@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustls::HandshakeKind;
 use safeguard_standins::Tls;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
@@ -48,7 +49,7 @@ async fn a_connection_that_the_safeguard_holds_carries_the_next_beats() {
 /// Load balancers and gateways forget connections, with a word or without. The next beat goes over another, and nobody is alarmed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_held_connection_that_is_dead_costs_no_beat() {
-    for fault in [Fault::Cut, Fault::Swallow] {
+    for fault in [Fault::Cut, Fault::Swallow, Fault::Close] {
         let mut rig = Rig::new().await;
         let between = Between::start(&mut rig).await;
         rig.start();
@@ -118,6 +119,8 @@ enum Fault {
     Cut,
     /// Connections take what is said, and answer nothing.
     Swallow,
+    /// Connections end when something is said.
+    Close,
 }
 
 /// Passes on what nodes and safeguard say, and has faults that are those of the connections it has then.
@@ -145,8 +148,11 @@ impl Between {
                         _ = tokio::io::copy_bidirectional(&mut node, &mut safeguard) => return,
                         _ = fault.changed() => {}
                     }
-                    if *fault.borrow() == Some(Fault::Swallow) {
-                        drop(tokio::io::copy(&mut node, &mut tokio::io::sink()).await);
+                    let fault = *fault.borrow();
+                    match fault {
+                        Some(Fault::Swallow) => drop(tokio::io::copy(&mut node, &mut tokio::io::sink()).await),
+                        Some(Fault::Close) => drop(node.read(&mut [0; 4096]).await),
+                        _ => {}
                     }
                 });
             }

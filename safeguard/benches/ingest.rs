@@ -1,4 +1,4 @@
-//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS PERIOD [tls]]`.
+//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS PERIOD [tls [HELD]]]`.
 //!
 //! The server runs in a process of its own; its CPU is what the kernel counted for that process. Each of so many nodes beats once in
 //! PERIOD seconds (1). Everything is real but the proofs of the enrolments: signatures are verified, replies are signed, and nothing is
@@ -6,7 +6,7 @@
 //!
 //! Without `tls` beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With it each node has a
 //! connection of its own, as the agent does: it ends with the beat, unless the server says that it is held, and the next takes up its
-//! TLS session.
+//! TLS session. HELD is `server.held_connections`.
 
 #![expect(
     clippy::print_stdout,
@@ -41,6 +41,7 @@ use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
 const ROLE: &str = "SAFEGUARD_BENCH_SERVE_IN";
+const HELD: &str = "SAFEGUARD_BENCH_HELD";
 const CONNECTIONS: usize = 64;
 const CERTIFICATE: &str = "server.pem";
 const KEY: &str = "server.key";
@@ -56,8 +57,9 @@ async fn main() {
     let period: u64 = words.next().map_or(1, |word| word.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
     let tls = words.next().map(|word| client(&word, dir.path()));
-    let mut child =
-        Command::new(std::env::current_exe().unwrap()).env(ROLE, dir.path()).stdout(Stdio::piped()).spawn().unwrap();
+    let held = words.next().unwrap_or_default();
+    let mut server = Command::new(std::env::current_exe().unwrap());
+    let mut child = server.env(ROLE, dir.path()).env(HELD, held).stdout(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     std::io::BufReader::new(child.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
     let (address, key) = line.trim().split_once(' ').unwrap();
@@ -131,6 +133,9 @@ async fn serve(dir: String) {
     let mut settings = safeguard::config::Settings::default();
     settings.server.listen = "127.0.0.1:0".to_owned();
     settings.server.state_dir.clone_from(&dir);
+    if let Some(held) = std::env::var(HELD).ok().and_then(|held| held.parse().ok()) {
+        settings.server.held_connections = held;
+    }
     if dir.join(CERTIFICATE).exists() {
         settings.server.certificate = Some(dir.join(CERTIFICATE));
         settings.server.key = Some(dir.join(KEY));

@@ -64,7 +64,7 @@ impl Default for Server {
             certificate: None,
             key: None,
             state_dir: "/var/lib/safeguard-server".into(),
-            held_connections: 256,
+            held_connections: 1_024,
         }
     }
 }
@@ -232,8 +232,8 @@ mod tests {
 
     #[test]
     fn proofs_do_not_go_over_the_network_in_the_clear() {
-        let problems = parsed("[server]\nheld_connections = 9000").check().unwrap_err().to_string();
-        assert!(problems.contains("server.held_connections") && problems.contains("0 to 8192"), "{problems}");
+        let problems = parsed("[server]\nheld_connections = 13000").check().unwrap_err().to_string();
+        assert!(problems.contains("server.held_connections") && problems.contains("0 to 12288"), "{problems}");
         let problems = parsed("[server]\nlisten = \"0.0.0.0:8420\"").check().unwrap_err().to_string();
         assert!(problems.contains("server.listen") && problems.contains("certificate"), "{problems}");
     }

@@ -1,38 +1,35 @@
 //! Connections: HTTP/1.1 on hyper, with a deadline for everything that a client may let us wait for.
 
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::ConnectInfo;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::NoServerSessionStorage;
 use safeguard_daemon::shutdown::Shutdown;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
 use tokio_rustls::TlsAcceptor;
-use tower_service::Service as _;
 
 pub(crate) use caller::ComesAgain;
-use caller::{Caller, HELD};
+use converse::converse;
 
 mod caller;
+mod converse;
+mod resumed;
 
-/// Connections at the same time. Ten thousand nodes that keep theirs have room.
-const CONNECTIONS: usize = 16_384;
-/// Connections that may be held from beat to beat. They end when nodes do: the other half of [`CONNECTIONS`] is for everybody else.
-pub(crate) const MOST_HELD: u16 = 8_192;
-/// For a TLS handshake, and for the head of a request; also how long an idle connection is kept that is not held for a node.
+/// Connections at the same time.
+const CONNECTIONS: usize = 24_576;
+/// Connections that may be held from beat to beat: those of ten thousand nodes. They end when nodes do: the other half of
+/// [`CONNECTIONS`] is for everybody else.
+pub(crate) const MOST_HELD: u16 = 12_288;
+/// For a TLS handshake, for the head of a request, and for a good-bye; also how long an idle connection is kept that is not held for a
+/// node.
 const HEAD: Duration = Duration::from_secs(30);
 /// For the answer to a request, up to where its body begins.
 const WHOLE: Duration = Duration::from_secs(60);
@@ -94,8 +91,9 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
             match tls {
                 None => converse(stream, peer, router, held, shutdown).await,
                 Some(tls) => {
-                    if let Ok(Ok(stream)) = tokio::time::timeout(HEAD, tls.accept(stream)).await {
-                        converse(stream, peer, router, held, shutdown).await;
+                    // Boxed, both: the task has the size of all that is in it at any time, as often as it is handed on.
+                    if let Ok(Ok(stream)) = Box::pin(tokio::time::timeout(HEAD, tls.accept(stream))).await {
+                        converse(Box::new(stream), peer, router, held, shutdown).await;
                     }
                 }
             }
@@ -106,60 +104,6 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
     let end = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(LAST, end).await.is_err() {
         tracing::warn!("Connections were cut off at the end.");
-    }
-}
-
-async fn converse<S>(stream: S, peer: SocketAddr, router: Router, room: Arc<Semaphore>, shutdown: Shutdown)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (caller, begin) = (Arc::new(Caller::new()), Instant::now());
-    let asker = caller.clone();
-    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
-        let (mut router, caller, room) = (router.clone(), asker.clone(), room.clone());
-        async move {
-            caller.speaks();
-            let late = axum::http::StatusCode::REQUEST_TIMEOUT;
-            let answered = tokio::time::timeout(WHOLE, router.call(request)).await;
-            let mut response = match answered {
-                Ok(Ok(response)) => response,
-                Err(_) => axum::response::IntoResponse::into_response(late),
-            };
-            // A connection is idle from here on, but for a body that is still under way.
-            caller.speaks();
-            caller.answers(&mut response, &room);
-            Ok::<_, std::convert::Infallible>(response)
-        }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HELD)
-        .max_buf_size(HEAD_BYTES)
-        .keep_alive(true)
-        .serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(connection);
-    let (mut patience, mut is_over) = (begin + HEAD, false);
-    loop {
-        tokio::select! {
-            // How it ended is the client's business.
-            ended = connection.as_mut() => return drop(ended),
-            () = shutdown.requested(), if !is_over => {
-                is_over = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            () = sleep_until(patience), if !is_over && !caller.is_held() => match caller.spoke() {
-                // Since this wait began.
-                _ if caller.is_held() => {}
-                None => return,
-                Some(spoke) if spoke + HEAD > patience => patience = spoke + HEAD,
-                // An answer that is still under way is given to its end, and the connection ends with it.
-                Some(_) => {
-                    is_over = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-            },
-        }
     }
 }
 

@@ -1,12 +1,11 @@
-//! One end of a connection: when it was last used, and whether it may stay though it says nothing.
+//! Who is at the other end of a connection: whether it may stay though it says nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue, Response};
+use axum::http::{HeaderName, HeaderValue, Request, Response, Version, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 
 /// How long a connection is held for a node that was told so: two beats and a half, and less than the 350 seconds after which AWS network
 /// load balancers and NAT gateways forget it. Application load balancers end it after 60 by default: the node then takes another.
@@ -22,40 +21,40 @@ pub(crate) struct ComesAgain;
 /// What is known of who is connected.
 #[derive(Debug)]
 pub(super) struct Caller {
-    since: Instant,
-    /// Milliseconds after `since`, and one; nothing was asked while it is 0.
-    spoke: AtomicU64,
+    room: Arc<Semaphore>,
     held: OnceLock<OwnedSemaphorePermit>,
+    rests: AtomicBool,
 }
 
 impl Caller {
-    pub(super) fn new() -> Self {
-        Self { since: Instant::now(), spoke: AtomicU64::new(0), held: OnceLock::new() }
+    pub(super) fn new(room: Arc<Semaphore>) -> Self {
+        Self { room, held: OnceLock::new(), rests: AtomicBool::new(false) }
     }
 
-    /// A request begins, or its answer.
-    pub(super) fn speaks(&self) {
-        let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.spoke.store(millis.saturating_add(1), Ordering::Relaxed);
+    /// Whether who asks this means to ask more.
+    pub(super) fn stays<B>(request: &Request<B>) -> bool {
+        let closes = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+        request.version() >= Version::HTTP_11 && !request.headers().get_all(header::CONNECTION).iter().any(closes)
     }
 
-    /// When the last request began, or its answer if there is one.
-    pub(super) fn spoke(&self) -> Option<Instant> {
-        let millis = self.spoke.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(self.since + Duration::from_millis(millis))
+    /// Something is said over the connection, or will be.
+    pub(super) fn begins(&self) {
+        self.rests.store(false, Ordering::Relaxed);
     }
 
-    /// The connection is one of those that there is room to hold.
-    pub(super) fn is_held(&self) -> bool {
-        self.held.get().is_some()
+    /// It was answered that the connection is held: nothing more is waited for now.
+    pub(super) fn rests(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
     }
 
     /// Tells a node that its connection is held, if it is, or if there is room for one more.
-    pub(super) fn answers<B>(&self, response: &mut Response<B>, room: &Arc<Semaphore>) {
+    pub(super) fn answers<B>(&self, response: &mut Response<B>, stays: bool) {
         let comes_again = response.extensions().get::<ComesAgain>().is_some();
-        let takes = || Arc::clone(room).try_acquire_owned().is_ok_and(|permit| self.held.set(permit).is_ok());
-        if self.is_held() || (comes_again && takes()) {
+        let is_held = self.held.get().is_some();
+        let takes = || Arc::clone(&self.room).try_acquire_owned().is_ok_and(|permit| self.held.set(permit).is_ok());
+        if stays && (is_held || (comes_again && takes())) {
             response.headers_mut().insert(KEEP_ALIVE, TIMEOUT);
+            self.rests.store(true, Ordering::Relaxed);
         }
     }
 }

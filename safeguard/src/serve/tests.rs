@@ -1,8 +1,11 @@
+use std::net::SocketAddr;
+
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::time::{Instant, sleep};
 
 use super::*;
 
@@ -21,7 +24,7 @@ fn router() -> Router {
 
 fn slowly(pieces: u32) -> impl futures_util::Stream<Item = io::Result<Bytes>> {
     futures_util::stream::unfold(pieces, |left| async move {
-        tokio::time::sleep(Duration::from_secs(20)).await;
+        sleep(Duration::from_secs(20)).await;
         (left > 0).then(|| (Ok(Bytes::from_static(b"piece")), left - 1))
     })
 }
@@ -62,6 +65,34 @@ async fn a_connection_is_held_for_a_node_and_for_nobody_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whatever_is_said_over_a_held_connection_is_answered_and_it_stays() {
+    let mut stream = connected(&room(1));
+    // In two halves after a rest, two at once, and what is no beat.
+    let (head, rest) = ASK.split_at(7);
+    let pieces = [ASK, head, rest, &ASK.repeat(2), &ASK.replace("/beat", "/page")];
+    for piece in pieces {
+        stream.write_all(piece.as_bytes()).await.unwrap();
+        sleep(Duration::from_secs(20)).await;
+    }
+    let (answered, seconds) = until_the_end(&mut stream, ASK).await;
+    let of = |what| answered.matches(what).count();
+    assert_eq!((of("200 OK"), of("taken"), of("a page"), of("keep-alive: timeout=150")), (6, 5, 1, 6), "{answered}");
+    assert!(!answered.contains("close"), "{answered}");
+    assert_eq!(seconds, 150);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_not_held_for_who_says_that_it_ends() {
+    let room = room(1);
+    for ends in [ASK.replace("host", "connection: close\r\nhost"), ASK.replace("/1.1", "/1.0")] {
+        let (answered, seconds) = until_the_end(&mut connected(&room), &ends).await;
+        assert!(answered.ends_with("taken") && !answered.contains("timeout"), "{answered}");
+        assert_eq!(seconds, 0, "{answered}");
+    }
+    assert_eq!(room.available_permits(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn there_is_room_for_so_many_and_it_comes_back() {
     let room = room(1);
     let mut first = connected(&room);
@@ -78,10 +109,15 @@ async fn there_is_room_for_so_many_and_it_comes_back() {
 
 #[tokio::test(start_paused = true)]
 async fn who_says_nothing_or_half_of_it_is_cut_off() {
-    for (said, after) in [("", 30), ("GET /pa", 30), (&*format!("{ASK}GET /pa"), 30)] {
+    for said in ["", "GET /pa", &format!("{ASK}GET /pa")] {
         let (_, seconds) = until_the_end(&mut connected(&room(0)), said).await;
-        assert_eq!(seconds, after, "{said:?}");
+        assert_eq!(seconds, 30, "{said:?}");
     }
+    let (answered, seconds) = until_the_end(&mut connected(&room(1)), &format!("{ASK}GET /pa")).await;
+    assert!(
+        answered.contains("timeout=150") && seconds == 30,
+        "half of it over one that is held: {seconds} {answered}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -97,7 +133,7 @@ async fn a_shutdown_ends_what_is_held_and_lets_an_answer_come_to_its_end() {
     let (mut held, mut long) = (connected_until(&room(1), &shutdown), connected_until(&room(0), &shutdown));
     let trigger = shutdown.clone();
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(10)).await;
+        sleep(Duration::from_secs(10)).await;
         trigger.trigger();
     });
     let asks = ASK.replace("/beat", "/long");

@@ -1,0 +1,124 @@
+//! One connection: HTTP/1.1 while something is said. A connection that is held for a node keeps no more in between than its TLS.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::StatusCode;
+use axum::response::IntoResponse as _;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use safeguard_daemon::shutdown::Shutdown;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tower_service::Service as _;
+
+use super::caller::{Caller, HELD};
+use super::resumed::Resumed;
+use super::{HEAD, HEAD_BYTES, WHOLE};
+
+/// Answers what is asked over a connection, until it ends. `room` is what is left of connections that may be held.
+pub(super) async fn converse<S>(stream: S, peer: SocketAddr, router: Router, room: Arc<Semaphore>, shutdown: Shutdown)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let caller = Arc::new(Caller::new(room));
+    let mut stream = Resumed::new(stream);
+    loop {
+        // Boxed: the buffers of HTTP, and all that an answer needs, are given back before a rest, which most of a minute is.
+        match Box::pin(speak(stream, peer, &router, &caller, &shutdown)).await {
+            Some(spoken) => stream = spoken,
+            None => return,
+        }
+        if !rest(&mut stream, &shutdown).await {
+            return;
+        }
+    }
+}
+
+/// Answers until the connection ends; gives it if it is held instead.
+async fn speak<S>(
+    stream: Resumed<S>,
+    peer: SocketAddr,
+    router: &Router,
+    caller: &Arc<Caller>,
+    shutdown: &Shutdown,
+) -> Option<Resumed<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    caller.begins();
+    let (router, asker) = (router.clone(), caller.clone());
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let (mut router, caller, stays) = (router.clone(), asker.clone(), Caller::stays(&request));
+        Box::pin(async move {
+            let mut response = match timeout(WHOLE, router.call(request)).await {
+                Ok(Ok(response)) => response,
+                Err(_) => StatusCode::REQUEST_TIMEOUT.into_response(),
+            };
+            caller.answers(&mut response, stays);
+            Ok::<_, Infallible>(response)
+        })
+    });
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let ended = {
+        let end = poll_fn(|context| {
+            if !caller.rests() {
+                let polled = Pin::new(&mut connection).poll(context);
+                if polled.is_ready() || !caller.rests() {
+                    return polled;
+                }
+                // It has just answered that the connection is held, and goes when that is sent.
+                Pin::new(&mut connection).graceful_shutdown();
+            }
+            connection.poll_without_shutdown(context)
+        });
+        tokio::select! {
+            ended = end => Some(ended),
+            () = shutdown.requested() => None,
+        }
+    };
+    match ended {
+        Some(Ok(())) if caller.rests() => {
+            let parts = connection.into_parts();
+            let mut stream = parts.io.into_inner();
+            stream.put_back(&parts.read_buf);
+            Some(stream)
+        }
+        // How it ended is the client's business.
+        Some(_) => None,
+        None => {
+            Pin::new(&mut connection).graceful_shutdown();
+            drop(connection.await);
+            None
+        }
+    }
+}
+
+/// Waits until something more is said. Ends the connection if it is nothing.
+async fn rest<S>(stream: &mut Resumed<S>, shutdown: &Shutdown) -> bool
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut first = [0];
+    let said = tokio::select! {
+        read = timeout(HELD, stream.read(&mut first)) => matches!(read, Ok(Ok(1..))),
+        () = shutdown.requested() => false,
+    };
+    if said {
+        stream.put_back(&first);
+    } else {
+        drop(timeout(HEAD, stream.shutdown()).await);
+    }
+    said
+}

@@ -22,8 +22,8 @@ pub struct Key {
     pub node_id: i64,
     /// The boot that it is enrolled for.
     pub boot_id: String,
-    /// Whether another one took its place.
-    pub retired: bool,
+    /// When another one took its place.
+    pub retired_ms: Option<i64>,
     /// Its chain.
     pub chain: Chain,
 }
@@ -42,7 +42,7 @@ pub struct Node {
     /// Its state.
     pub posture: Posture,
     /// Digest of what it said last, and when that was stored.
-    pub content: Option<(String, i64)>,
+    pub content: Option<(Digest, i64)>,
     /// When its instance was started.
     pub pending_time_ms: Option<i64>,
     /// What its cluster says of it, where that is asked.
@@ -54,8 +54,8 @@ pub struct Node {
 pub struct Fleet {
     /// By public key.
     pub keys: HashMap<[u8; 32], Key>,
-    /// By number.
-    pub nodes: HashMap<i64, Node>,
+    /// By number. Boxed: a table has more room than it has nodes, and half as much again while it grows.
+    pub nodes: HashMap<i64, Box<Node>>,
     /// Numbers by instance.
     pub instances: HashMap<Instance, i64>,
     /// Reports that are there.
@@ -70,13 +70,13 @@ impl Fleet {
         for row in loaded.nodes {
             let enrolled = row.assurance != safeguard_protocol::Assurance::None.as_str();
             fleet.instances.insert(row.instance.clone(), row.id);
-            fleet.nodes.insert(row.id, node(row, enrolled));
+            fleet.nodes.insert(row.id, Box::new(node(row, enrolled)));
         }
         for row in loaded.keys {
             let Ok(public) = row.public_key.parse::<PublicKey>() else { continue };
             let last = row.last_digest.and_then(|digest| digest.parse().ok());
             let chain = Chain { sequence: row.sequence, last };
-            let key = Key { no: row.no, node_id: row.node_id, boot_id: row.boot_id, retired: row.retired, chain };
+            let key = Key { no: row.no, node_id: row.node_id, boot_id: row.boot_id, retired_ms: row.retired_ms, chain };
             fleet.keys.insert(*public.as_bytes(), key);
         }
         fleet.reports = loaded.reports.iter().filter_map(|digest| digest.parse().ok()).collect();
@@ -86,7 +86,10 @@ impl Fleet {
     /// The key that a node speaks with now.
     #[must_use]
     pub fn key_of(&self, node_id: i64) -> Option<([u8; 32], &Key)> {
-        self.keys.iter().find(|(_, key)| key.node_id == node_id && !key.retired).map(|(public, key)| (*public, key))
+        self.keys
+            .iter()
+            .find(|(_, key)| key.node_id == node_id && key.retired_ms.is_none())
+            .map(|(public, key)| (*public, key))
     }
 }
 
@@ -112,7 +115,7 @@ fn node(row: NodeRow, enrolled: bool) -> Node {
             instance: row.ec2_state.as_deref().map(InstanceState::of),
         },
         posture: Posture { state, since_ms: row.state_since_ms, reasons: list(&row.reasons) },
-        content: row.content,
+        content: row.content.and_then(|(digest, at_ms)| Some((digest.parse().ok()?, at_ms))),
         pending_time_ms: row.pending_time_ms,
         readiness: row.cluster_state.as_deref().and_then(Readiness::of),
     }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use safeguard_protocol::{
-    Acknowledgement, Code, Enrolment, Envelope, Kind, Received, Refusal, Remedy, Statement, VERSION, binding, limits,
+    Acknowledgement, Beat, Code, Enrolment, Envelope, Kind, Received, Refusal, Remedy, Statement, VERSION, binding,
+    limits,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
@@ -66,6 +67,14 @@ pub(crate) struct Run {
     /// What the last beat told.
     told: Option<Arc<Posture>>,
     trouble: Option<Trouble>,
+}
+
+/// A beat that was sent.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    sequence: u64,
+    /// Not of an earlier one.
+    of_this_boot: bool,
 }
 
 /// Why a try failed.
@@ -193,15 +202,19 @@ impl Run {
 
     /// One request: an enrolment if one is needed, or else a beat.
     async fn attempt(&mut self, posture: &Arc<Posture>) {
-        let (result, sequence) = match self.chain.standing(&posture.node) {
-            // The next beat makes the key.
-            Standing::NeedsKey => return self.schedule.hurry(Instant::now()),
+        let (result, sent) = match self.chain.standing(&posture.node) {
+            // The next beat makes the key. There is nothing to try before.
+            Standing::NeedsKey => {
+                self.schedule.hurry(Instant::now());
+                return self.schedule.failed(Instant::now(), Duration::ZERO, fastrand::u32(0..100));
+            }
             Standing::NeedsEnrolment => (self.enrol(posture).await, None),
             Standing::Enrolled => match self.chain.pending() {
                 Ok(None) => return,
                 Ok(Some(beat)) => {
-                    let sequence = beat.statement.beat.sequence;
-                    (self.send(beat).await, Some(sequence))
+                    let Beat { sequence, boot_id, .. } = &beat.statement.beat;
+                    let sent = Sent { sequence: *sequence, of_this_boot: *boot_id == posture.node.boot_id };
+                    (self.send(beat).await, Some(sent))
                 }
                 Err(error) => (Err(error.into()), None),
             },
@@ -214,7 +227,7 @@ impl Run {
                 }
                 self.schedule.succeeded(Instant::now());
             }
-            Err(failed) => self.failed(failed, sequence),
+            Err(failed) => self.failed(failed, sent),
         }
     }
 
@@ -339,10 +352,16 @@ impl Run {
         }
     }
 
-    fn failed(&mut self, failed: Failed, sequence: Option<u64>) {
+    fn failed(&mut self, failed: Failed, sent: Option<Sent>) {
         let (code, message, remedy, asked) = match failed {
+            // It is taken after one of this boot. That there is none is the disk's doing, and told already; to enrol helps nothing.
+            Failed::Exchange(Failure::Refused(refusal))
+                if refusal.code == Code::UnknownBoot && sent.is_some_and(|sent| !sent.of_this_boot) =>
+            {
+                return self.schedule.failed(Instant::now(), Duration::ZERO, fastrand::u32(0..100));
+            }
             Failed::Exchange(Failure::Refused(refusal)) => {
-                let asked = self.obey(&refusal, sequence);
+                let asked = self.obey(&refusal, sent.map(|sent| sent.sequence));
                 (Some(refusal.code), refusal.message, remedy_of(refusal.code), asked)
             }
             Failed::Exchange(Failure::NoReply(why)) => {

@@ -12,6 +12,8 @@ use crate::store::{Batch, Heard};
 
 /// What a node says is written again after this long, though nothing but numbers changed.
 const SAID_AGAIN_MS: i64 = 300_000;
+/// A beat that was made before its key was replaced may come so much later: a node waits 5 s and 10 s for a reply before it gives up.
+const ON_ITS_WAY_MS: i64 = 15_000;
 /// Reports that may be asked for and not be here yet.
 const WANTED: usize = 20_000;
 
@@ -48,8 +50,9 @@ impl Registrar {
         if let Some(error) = failed {
             return Err(error);
         }
-        if key.retired {
-            if matches!(place, Place::Newest { .. }) {
+        if let Some(retired_ms) = key.retired_ms {
+            let was_on_its_way = beat.made_at_ms <= retired_ms && now_ms.saturating_sub(retired_ms) <= ON_ITS_WAY_MS;
+            if matches!(place, Place::Newest { .. }) && !was_on_its_way {
                 // With its number: who looked into one beat has not looked into the next.
                 let why = format!(
                     "a key that was replaced by another one speaks again (its beat {}): there may be two of this node",
@@ -143,11 +146,11 @@ impl Registrar {
             let detail = json!({ "changed": assessment.changed, "more": assessment.changed_more });
             batch.event(Some(node_id), "drift", &detail, now_ms)?;
         }
-        let digest = Digest::of(&json_of(&Steady::of(statement))).to_string();
-        let as_before = |(before, at): &(String, i64)| *before == digest && now_ms - at < SAID_AGAIN_MS;
+        let digest = Digest::of(&json_of(&Steady::of(statement)));
+        let as_before = |(before, at): &(Digest, i64)| *before == digest && now_ms - at < SAID_AGAIN_MS;
         if !node.content.as_ref().is_some_and(as_before) {
             let body = json_of(&Said { steady: Steady::of(statement), logs: &statement.logs, proxy: &statement.proxy });
-            batch.content(node_id, &digest, &String::from_utf8_lossy(&body), now_ms)?;
+            batch.content(node_id, &digest.to_string(), &String::from_utf8_lossy(&body), now_ms)?;
             node.content = Some((digest, now_ms));
         }
         Ok(())

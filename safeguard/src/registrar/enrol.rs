@@ -54,16 +54,18 @@ impl Registrar {
         let detail =
             json!({ "key": key_id, "boot": said.boot_id, "assurance": verified.assurance, "role": verified.role_arn });
         batch.event(Some(node_id), kind, &detail, now_ms)?;
-        self.take_key(opened, node_id, no, chain);
-        let node = self.fleet.nodes.entry(node_id).or_insert_with(|| Node {
-            instance: instance.clone(),
-            place: Default::default(),
-            group: None,
-            known: states::Known { first_seen_ms: now_ms, next_due_ms: 60_000, ..states::Known::default() },
-            posture: Posture { state: State::NeverEnrolled, since_ms: now_ms, reasons: Vec::new() },
-            content: None,
-            pending_time_ms: None,
-            readiness: None,
+        self.take_key(opened, (node_id, no), chain, now_ms);
+        let node = self.fleet.nodes.entry(node_id).or_insert_with(|| {
+            Box::new(Node {
+                instance: instance.clone(),
+                place: Default::default(),
+                group: None,
+                known: states::Known { first_seen_ms: now_ms, next_due_ms: 60_000, ..states::Known::default() },
+                posture: Posture { state: State::NeverEnrolled, since_ms: now_ms, reasons: Vec::new() },
+                content: None,
+                pending_time_ms: None,
+                readiness: None,
+            })
         });
         // What another cluster said says nothing of this one.
         node.readiness = node.readiness.filter(|_| node.place[0] == said.cluster);
@@ -92,7 +94,7 @@ impl Registrar {
                 let message = "the key belongs to another instance: this disk may be a copy of that one's";
                 return Err(Refused::new(Code::RetiredKey, message));
             }
-            if key.retired {
+            if key.retired_ms.is_some() {
                 return Err(Refused::new(Code::RetiredKey, "the key was replaced by another one of this instance"));
             }
         }
@@ -121,11 +123,11 @@ impl Registrar {
         Ok("rekeyed")
     }
 
-    fn take_key(&mut self, opened: &Opened<Enrolment>, node_id: i64, no: i64, chain: Chain) {
+    fn take_key(&mut self, opened: &Opened<Enrolment>, (node_id, no): (i64, i64), chain: Chain, now_ms: i64) {
         for key in self.fleet.keys.values_mut().filter(|key| key.node_id == node_id) {
-            key.retired = true;
+            key.retired_ms = key.retired_ms.or(Some(now_ms));
         }
-        let key = Key { no, node_id, boot_id: opened.content.boot_id.clone(), retired: false, chain };
+        let key = Key { no, node_id, boot_id: opened.content.boot_id.clone(), retired_ms: None, chain };
         self.fleet.keys.insert(*opened.key.as_bytes(), key);
         self.keys.put(std::iter::once(opened.key));
     }

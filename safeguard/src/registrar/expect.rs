@@ -86,7 +86,7 @@ impl Registrar {
             pending_time_ms: None,
             readiness: None,
         };
-        self.fleet.nodes.insert(id, node);
+        self.fleet.nodes.insert(id, Box::new(node));
         self.fleet.instances.insert(key.clone(), id);
         batch.event(Some(id), "expected", &json!({ "message": "EC2 has an instance of the cluster" }), now_ms)?;
         Ok(id)

@@ -60,8 +60,8 @@ pub struct KeyRow {
     pub public_key: String,
     /// The boot that it is enrolled for.
     pub boot_id: String,
-    /// Whether another one took its place.
-    pub retired: bool,
+    /// When another one took its place.
+    pub retired_ms: Option<i64>,
     /// The highest sequence number.
     pub sequence: u64,
     /// The digest of that statement, as text.
@@ -119,13 +119,12 @@ pub(super) fn load(db: &Connection) -> rusqlite::Result<Loaded> {
             node_id: row.get(1)?,
             public_key: row.get(2)?,
             boot_id: row.get(3)?,
-            retired: row.get(4)?,
+            retired_ms: row.get(4)?,
             sequence: row.get::<_, i64>(5)?.unsigned_abs(),
             last_digest: row.get(6)?,
         })
     };
-    let keys =
-        "SELECT key_no, node_id, public_key, boot_id, retired_ms IS NOT NULL, sequence, last_digest FROM node_key";
+    let keys = "SELECT key_no, node_id, public_key, boot_id, retired_ms, sequence, last_digest FROM node_key";
     Ok(Loaded {
         nodes: db.prepare(nodes)?.query_map([], node)?.collect::<Result<_, _>>()?,
         keys: db.prepare(keys)?.query_map([], key)?.collect::<Result<_, _>>()?,

@@ -1,6 +1,7 @@
 //! Beats: in order, again, too late, with a hole, and by two.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
 use safeguard_daemon::clock;
 use safeguard_protocol::{Code, Digest, Received, SequenceRange, State, Statement};
@@ -154,6 +155,31 @@ async fn a_late_beat_changes_nothing_but_that_it_was_heard() {
     assert_eq!((taken.received, taken.posture.state), (Received::Late, State::NonCompliant));
     assert_eq!(safeguard.stored::<i64>("SELECT next_due_s FROM node"), 60);
     assert_eq!(node.beat().await.unwrap().posture.state, State::Compliant);
+}
+
+/// A beat that a slow way held back comes after the enrolment of the key that took the place of its own.
+#[tokio::test]
+async fn a_beat_that_was_on_its_way_when_its_key_was_replaced_makes_nobody_suspect() {
+    static AHEAD_MS: AtomicI64 = AtomicI64::new(0);
+    let now_ms = || clock::now_ms() + AHEAD_MS.load(Ordering::Relaxed);
+    for (late_ms, made_after, state) in [(14_000, false, "compliant"), (16_000, false, "suspect"), (0, true, "suspect")]
+    {
+        AHEAD_MS.store(0, Ordering::Relaxed);
+        let safeguard = Safeguard::start_in(tempfile::tempdir().unwrap(), now_ms).await;
+        let mut node = safeguard.node(1).await;
+        node.beat().await.unwrap();
+        let (mut before, on_its_way) = (node.copy(), node.next());
+        node.new_key();
+        node.enrol().await.unwrap();
+        AHEAD_MS.store(late_ms, Ordering::Relaxed);
+        // Clocks tell milliseconds.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let statement = if made_after { before.next() } else { on_its_way };
+        assert_eq!(code(before.say(&statement).await), Code::RetiredKey);
+        node.beat().await.unwrap();
+        let is: String = safeguard.stored("SELECT state FROM node");
+        assert_eq!(is, state, "{late_ms} ms after, made after that: {made_after}");
+    }
 }
 
 #[tokio::test]

@@ -86,6 +86,41 @@ async fn an_outage_on_a_full_disk_silences_nobody_for_longer() {
     rig.acknowledged(before + 2).await;
 }
 
+/// A beat of the boot before, which was not sent: the safeguard takes it after one of this boot, for which there is no room. To enrol
+/// helps nothing then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_boot_on_a_full_disk_enrols_once_and_loses_nothing() {
+    let mut rig = Rig::new().await;
+    let Some(disk) = SmallDisk::mount(&rig.settings.state_dir, "256k") else {
+        assert!(!nix::unistd::geteuid().is_root() || std::env::var_os("CI").is_none(), "root may mount a tmpfs");
+        println!("left out without root: a_boot_on_a_full_disk_enrols_once_and_loses_nothing");
+        return;
+    };
+    rig.settings.interval = Some(Duration::from_secs(3_600));
+    rig.start();
+    let before = rig.acknowledged(1).await.sequence;
+    rig.server_down().await;
+    rig.change(|posture| posture.assessment.as_mut().unwrap().critical.push("eks/3.2.1".to_owned()));
+    rig.status("one beat waits", |status| status.waiting == 1 && status.trouble.is_some()).await;
+    rig.stop();
+    disk.fill();
+    rig.server_up().await;
+    rig.change(|posture| posture.node.boot_id = "boot-2".to_owned());
+    rig.start();
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    let status = rig.heartbeat().status();
+    let trouble = status.trouble.unwrap();
+    assert!(trouble.message.contains("No space left"), "what has to be mended is told: {trouble:?}");
+    let enrolled = "SELECT COUNT(*) FROM event WHERE kind = 'enrolled-again'";
+    assert_eq!((rig.stored::<i64>(enrolled), status.waiting), (1, 1));
+
+    disk.clear();
+    rig.acknowledged(before + 2).await;
+    rig.status("nothing waits", |status| status.waiting == 0).await;
+    assert_eq!(rig.stored::<i64>(enrolled), 1);
+    assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM gap WHERE closed_ms IS NULL OR declared <> 0"), 0);
+}
+
 /// Tries do not come in a hurry, and status says when the next one is.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nobody_answers_the_node_is_patient() {

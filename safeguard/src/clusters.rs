@@ -11,7 +11,7 @@ mod listing;
 mod reply;
 
 pub(crate) use api_server::{ApiServer, MAX_TOKEN_BYTES, instance_of};
-pub use listing::{Listing, Outcome};
+pub use listing::{Listing, Outcome, Place};
 pub(crate) use listing::{asked, watch};
 
 /// What a cluster says of a node of ours.

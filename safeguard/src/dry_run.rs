@@ -128,7 +128,7 @@ fn ec2(node: &Node, places: &[Place], now_ms: i64) -> Result<String, String> {
 
 /// A node that its cluster has lost too is lost.
 fn cluster(node: &Node, places: &[ClusterPlace], now_ms: i64) -> Result<String, String> {
-    let place = places.iter().find(|place| place.cluster == node.cluster);
+    let place = places.iter().find(|place| place.tenant == node.tenant && place.cluster == node.cluster);
     let place = place.ok_or("its cluster is not asked whether it is Ready")?;
     counts("its cluster", place.listed_ms, place.silent_since_ms, now_ms)?;
     if place.nodes == 0 {

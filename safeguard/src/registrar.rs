@@ -128,8 +128,8 @@ pub enum Job {
     ExpectFrom(Vec<Place>),
     /// What EC2 says of an account's instances.
     Expect(Box<Listing>),
-    /// Names of clusters that are asked for their nodes.
-    ClustersFrom(Vec<String>),
+    /// Clusters that are asked for their nodes.
+    ClustersFrom(Vec<clusters::Place>),
     /// What a cluster says of its nodes.
     Cluster(Box<clusters::Listing>),
     /// Time has passed.
@@ -185,7 +185,7 @@ impl Desk {
     }
 
     /// Tells which clusters will be asked for their nodes. Waits for its turn.
-    pub async fn clusters_from(&self, clusters: Vec<String>) {
+    pub async fn clusters_from(&self, clusters: Vec<clusters::Place>) {
         // It fails only at the end.
         drop(self.jobs.send(Job::ClustersFrom(clusters)).await);
     }

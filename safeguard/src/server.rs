@@ -146,7 +146,7 @@ impl Server {
         // Who asks nothing needs no authorities to trust.
         let ec2 =
             (!asked.is_empty()).then(|| Ec2::new(&settings.expected)).transpose().map_err(StartError::Expected)?;
-        let asked_clusters = clusters::asked(&settings.verify.clusters)?;
+        let asked_clusters = clusters::asked(&settings.verify)?;
         let webhook = Webhook::new(&settings.webhook, &settings.store(), now_ms).map_err(StartError::Webhook)?;
         let state_dir = &settings.server.state_dir;
         make_private(state_dir).map_err(|source| StartError::State { path: state_dir.clone(), source })?;

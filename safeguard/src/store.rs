@@ -21,12 +21,14 @@ pub use batch::{Batch, Enrolling, Heard};
 pub use load::{KeyRow, Loaded, NodeRow};
 
 /// The version of the tables. A file of a later one is refused.
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 const TABLES: &str = include_str!("store/schema.sql");
 /// What version 2 has more than version 1.
 const SECOND: &str = include_str!("store/ec2_place.sql");
 /// What version 3 has more than version 2.
 const THIRD: &str = include_str!("store/cluster_place.sql");
+/// What version 4 has otherwise than version 3.
+const FOURTH: &str = include_str!("store/cluster_tenant.sql");
 
 /// How long another process may hold the file before a write fails: an operator who looks at it with a tool.
 const BUSY: Duration = Duration::from_secs(5);
@@ -79,9 +81,10 @@ impl Store {
         db.execute_batch(pragmas).map_err(failed)?;
         let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         let lacking: &[&str] = match found {
-            0 => &[TABLES, SECOND, THIRD],
-            1 => &[SECOND, THIRD],
-            2 => &[THIRD],
+            0 => &[TABLES, SECOND, THIRD, FOURTH],
+            1 => &[SECOND, THIRD, FOURTH],
+            2 => &[THIRD, FOURTH],
+            3 => &[FOURTH],
             VERSION => &[],
             found => return Err(StoreError::Later { path: path.to_owned(), found }),
         };
@@ -130,7 +133,7 @@ pub fn create(path: &Path) -> Result<Connection, StoreError> {
 mod tests {
     use rusqlite::Connection;
 
-    use super::{SECOND, Store, TABLES, VERSION, create};
+    use super::{SECOND, Store, TABLES, THIRD, VERSION, create};
 
     #[test]
     fn a_store_of_a_later_program_is_refused() {
@@ -146,9 +149,12 @@ mod tests {
         let node = "INSERT INTO node (tenant, account, region, instance_id, cluster, node_name, assurance, first_seen_ms, state,
                       state_since_ms, reasons, simulated) VALUES ('t', '1', 'r', 'i-1', 'c', 'n', 'none', 1, 'missing', 1, '[]', 0)";
         let place = "INSERT INTO ec2_place (account, region, instances) VALUES ('1', 'r', 7)";
-        for (version, tables, rows, places) in
-            [(1, &[TABLES][..], &[node][..], 0), (2, &[TABLES, SECOND][..], &[node, place][..], 1)]
-        {
+        let cluster = "INSERT INTO cluster_place (cluster) VALUES ('c')";
+        for (version, tables, rows, places) in [
+            (1, &[TABLES][..], &[node][..], 0),
+            (2, &[TABLES, SECOND], &[node, place], 1),
+            (3, &[TABLES, SECOND, THIRD], &[node, place, cluster], 1),
+        ] {
             let dir = tempfile::tempdir().unwrap();
             let path = dir.path().join("s.db");
             let before = Connection::open(&path).unwrap();

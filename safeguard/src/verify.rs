@@ -86,7 +86,7 @@ impl Verifier {
             rules: Rules::new(&settings.tenants)?,
             certificates: Certificates::load(settings.certificates.as_deref())?,
             sts: Sts::new(&settings.sts)?,
-            reviewers: Reviewers::new(&settings.clusters)?,
+            reviewers: Reviewers::new(settings)?,
         })
     }
 

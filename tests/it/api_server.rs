@@ -126,6 +126,7 @@ async fn world(api: &ApiServer, dir: &Path, token: &str) -> World {
         path
     };
     let mut world = World::with(vec![Cluster {
+        tenant: None,
         name: "prod".to_owned(),
         server: api.url(),
         ca: Some(api.ca()),

@@ -46,21 +46,21 @@ impl Served {
         let why = "AccessDenied: not authorized to perform: sts:AssumeRole on resource: arn:aws:iam::410987654323:role/safeguard-expected";
         db.execute(place, ("410987654323", "us-east-1", no.0, 0, now_ms - 5_400_000, why)).unwrap();
         // A node that is missing runs by the word of EC2, and its cluster has lost it too. Another cluster does not tell.
-        let lost = "SELECT id, account, region, cluster FROM node WHERE state = 'missing' AND state_since_ms < ?1 ORDER BY id LIMIT 1";
+        let lost = "SELECT id, account, region, tenant, cluster FROM node WHERE state = 'missing' AND state_since_ms < ?1 ORDER BY id LIMIT 1";
         let text = |row: &rusqlite::Row<'_>, at| row.get::<_, String>(at);
-        let (id, account, region, cluster) = db
+        let (id, account, region, tenant, cluster) = db
             .query_row(lost, [now_ms - 2 * 3_600_000], |row| {
-                Ok((row.get::<_, i64>(0)?, text(row, 1)?, text(row, 2)?, text(row, 3)?))
+                Ok((row.get::<_, i64>(0)?, text(row, 1)?, text(row, 2)?, text(row, 3)?, text(row, 4)?))
             })
             .unwrap();
         let runs = "UPDATE node SET simulated = 0, ec2_state = 'running', cluster_state = 'not ready' WHERE id = ?1";
         db.execute(runs, [id]).unwrap();
         let told = format!("{place} ON CONFLICT DO NOTHING");
         db.execute(&told, (account, region, now_ms - 90_000, 84, no.0, no.1)).unwrap();
-        let place = "INSERT INTO cluster_place (cluster, listed_ms, nodes, silent_since_ms, reason) VALUES (?1, ?2, ?3, ?4, ?5)";
-        db.execute(place, (cluster, now_ms - 90_000, 41, no.0, no.1)).unwrap();
+        let place = "INSERT INTO cluster_place (tenant, cluster, listed_ms, nodes, silent_since_ms, reason) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        db.execute(place, (&tenant, cluster, now_ms - 90_000, 41, no.0, no.1)).unwrap();
         let why = "it answered 403: our token may not list nodes";
-        db.execute(place, ("archive-prod", now_ms - 6_000_000, 12, now_ms - 5_400_000, why)).unwrap();
+        db.execute(place, (&tenant, "archive-prod", now_ms - 6_000_000, 12, now_ms - 5_400_000, why)).unwrap();
         let explorer = Explorer::new(&store, Settings { open }, clock::now_ms);
         let app = safeguard::page::router(Arc::clone(&explorer)).merge(safeguard::api::router(explorer));
         let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).await.unwrap();

@@ -11,7 +11,7 @@ use safeguard_daemon::shutdown::Shutdown;
 use super::reply::{self, MAX_NODES};
 use super::{ApiServer, Readiness};
 use crate::registrar::Desk;
-use crate::verify::{Cluster, SettingsError};
+use crate::verify::{Cluster, Settings, SettingsError};
 
 /// Nodes that are asked for at once. One with 50 images in its status has some 30 KiB.
 const PAGE: &str = "100";
@@ -27,15 +27,18 @@ const REASON: usize = 300;
 /// A cluster that is asked.
 #[derive(Debug)]
 pub(crate) struct Asked {
-    pub(super) name: String,
+    pub(super) place: Place,
     pub(super) server: ApiServer,
 }
+
+/// A cluster: its tenant, and its name as its nodes say it. Two tenants may have clusters of one name.
+pub type Place = [String; 2];
 
 /// What a cluster said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing {
-    /// Its name, as its nodes say it.
-    pub cluster: String,
+    /// Which.
+    pub place: Place,
     /// The list.
     pub outcome: Outcome,
 }
@@ -50,14 +53,17 @@ pub enum Outcome {
 }
 
 /// Who is asked. Reads the authorities that the settings name; nobody is asked yet.
-pub(crate) fn asked(clusters: &[Cluster]) -> Result<Vec<Asked>, SettingsError> {
-    let asked = |cluster: &Cluster| Ok(Asked { name: cluster.name.clone(), server: ApiServer::new(cluster)? });
-    clusters.iter().filter(|cluster| cluster.nodes).map(asked).collect()
+pub(crate) fn asked(settings: &Settings) -> Result<Vec<Asked>, SettingsError> {
+    let asked = |cluster: &Cluster| {
+        let place = [settings.tenant_of(cluster).to_owned(), cluster.name.clone()];
+        Ok(Asked { place, server: ApiServer::new(cluster)? })
+    };
+    settings.clusters.iter().filter(|cluster| cluster.nodes).map(asked).collect()
 }
 
 /// Asks until the end: at once, and then at each interval. Without somebody to ask it only forgets what was said before.
 pub(crate) async fn watch(asked: Vec<Asked>, every: Duration, desk: Desk, shutdown: Shutdown) {
-    desk.clusters_from(asked.iter().map(|asked| asked.name.clone()).collect()).await;
+    desk.clusters_from(asked.iter().map(|asked| asked.place.clone()).collect()).await;
     // Each goes its own way: none waits for another.
     let ask = stream::iter(&asked).for_each_concurrent(None, |asked| again(asked, every, &desk));
     tokio::select! {
@@ -72,7 +78,7 @@ async fn again(asked: &Asked, every: Duration, desk: &Desk) {
     loop {
         ticks.tick().await;
         let outcome = asked.once().await;
-        desk.cluster(Listing { cluster: asked.name.clone(), outcome }).await;
+        desk.cluster(Listing { place: asked.place.clone(), outcome }).await;
     }
 }
 

@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use super::listing::Asked;
 use super::*;
-use crate::verify::Cluster;
+use crate::verify::{Cluster, Settings, Tenant};
 
 const USER: &str = "system:serviceaccount:safeguard:safeguard-verify";
 
@@ -48,8 +48,10 @@ fn cluster(directory: &Path, server: String, ca: bool) -> Asked {
         ..Cluster::default()
     };
     let other = Cluster { name: "dev".to_owned(), nodes: false, ..cluster.clone() };
-    let mut asked = asked(&[other, cluster]).unwrap();
+    let tenants = vec![Tenant { name: "acme".to_owned(), ..Tenant::default() }];
+    let mut asked = asked(&Settings { tenants, clusters: vec![other, cluster], ..Settings::default() }).unwrap();
     assert_eq!(asked.len(), 1, "one that is not to be asked is");
+    assert_eq!(asked[0].place, ["acme", "prod"], "it is the only tenant's");
     asked.remove(0)
 }
 

@@ -53,6 +53,7 @@ fn ec2_place() -> Place {
 
 fn cluster_place() -> ClusterPlace {
     ClusterPlace {
+        tenant: "t".to_owned(),
         cluster: "c".to_owned(),
         listed_ms: Some(NOW - FRESH_MS),
         nodes: 100,

@@ -95,7 +95,7 @@ fn clusters(places: &[ClusterPlace], now_ms: i64) -> Markup {
         } @else { div.scroll tabindex="0" role="region" aria-label="What clusters say" { table {
             thead { tr { th scope="col" { "Cluster" } th scope="col" { "Nodes" } th scope="col" { "Told" } th scope="col" { "Now" } } }
             tbody { @for place in places { tr {
-                th scope="row" { (place.cluster) }
+                th scope="row" { (place.cluster) span.dim { " of " (place.tenant) } }
                 td { @if place.listed_ms.is_some() { (words::number(u64::from(place.nodes))) } @else { "-" } }
                 td.solid { @match place.listed_ms { Some(at_ms) => (words::ago(now_ms, at_ms)), None => "never" } }
                 td { (answers(place.listed_ms, place.silent_since_ms, place.reason.as_deref(), now_ms)) }

@@ -13,6 +13,8 @@ const SILENT: usize = 5;
 
 /// The first page.
 pub(crate) fn page(overview: &Overview, filter: &Filter, now_ms: i64) -> Markup {
+    // Whose a cluster is says nothing where all are one tenant's.
+    let several = overview.clusters.iter().any(|roll| roll.tenant != overview.clusters[0].tenant);
     html! {
         h1 { "How the nodes stand" }
         (scope("/", filter, &[]))
@@ -41,15 +43,15 @@ pub(crate) fn page(overview: &Overview, filter: &Filter, now_ms: i64) -> Markup 
         }
         section #clusters data-part="" aria-labelledby="clusters-h" {
             h2 #clusters-h { "By cluster" }
-            (rolls("Cluster", &overview.clusters, filter))
+            (rolls("Cluster", &overview.clusters, filter, several))
         }
         section #groups data-part="" aria-labelledby="groups-h" {
             h2 #groups-h { "By node group" }
-            (rolls("Node group", &overview.groups, filter))
+            (rolls("Node group", &overview.groups, filter, several))
         }
         section #policies data-part="" aria-labelledby="policies-h" {
             h2 #policies-h { "By policy" }
-            (rolls("Policy", &overview.policies, filter))
+            (rolls("Policy", &overview.policies, filter, several))
         }
     }
 }
@@ -116,7 +118,7 @@ fn silent(overview: &Overview, now_ms: i64) -> Markup {
             @for (place, since_ms) in clusters.iter().take(SILENT) { li {
                 b.bad { "Cluster is silent" } " "
                 span {
-                    (place.cluster) " " (words::for_time(now_ms, *since_ms))
+                    (place.cluster) " of " (place.tenant) " " (words::for_time(now_ms, *since_ms))
                     ": it does not say which of its nodes are Ready, and none of them would be terminated. "
                     a href="/actions#cluster" { "Why" }
                 }
@@ -218,13 +220,13 @@ fn ranked(control: &Control, filter: &Filter, now_ms: i64) -> Markup {
     }
 }
 
-fn rolls(kind: &str, rolls: &[Roll], filter: &Filter) -> Markup {
+fn rolls(kind: &str, rolls: &[Roll], filter: &Filter, several: bool) -> Markup {
     html! {
         @if rolls.is_empty() { p.dim { "None." } }
         @else { div.scroll tabindex="0" role="region" aria-label={ "By " (kind.to_lowercase()) } { table.rolls {
             thead { tr { th scope="col" { (kind) } th.n scope="col" { "Nodes" } th.n scope="col" { "Passed" } th.wide scope="col" { span.hidden { "Share" } }
                 th.n scope="col" { "Failed" } th.n scope="col" { "Not observed" } } }
-            tbody { @for roll in rolls { (rolled(roll, filter)) } }
+            tbody { @for roll in rolls { (rolled(roll, filter, several)) } }
         } } }
     }
 }
@@ -238,11 +240,12 @@ fn left_alone(roll: &Roll) -> Markup {
     }
 }
 
-fn rolled(roll: &Roll, filter: &Filter) -> Markup {
-    let limit: Vec<(&str, &str)> = [("cluster", &roll.cluster), ("group", &roll.group), ("policy", &roll.policy)]
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
-        .collect();
+fn rolled(roll: &Roll, filter: &Filter, several: bool) -> Markup {
+    let tenant = roll.tenant.as_deref().filter(|_| several);
+    let parts = [("cluster", &roll.cluster), ("group", &roll.group), ("policy", &roll.policy)];
+    let parts = parts.into_iter().map(|(name, value)| (name, value.as_deref()));
+    let limit: Vec<(&str, &str)> =
+        parts.chain([("tenant", tenant)]).filter_map(|(name, value)| Some((name, value?))).collect();
     let with = |verdict| [limit.as_slice(), &[("verdict", verdict)]].concat();
     html! {
         tr {
@@ -256,6 +259,7 @@ fn rolled(roll: &Roll, filter: &Filter) -> Markup {
                         (_, _, policy) => (policy.as_deref().unwrap_or("all")),
                     }
                 }
+                @if let Some(tenant) = tenant { span.dim { " of " (tenant) } }
             }
             td.n { (counted(roll.nodes, &address("/nodes", filter, &limit), "node")) (left_alone(roll)) }
             td.n { a.n href=(address("/controls", filter, &limit)) { (words::percent(roll.passed_permille)) } }

@@ -6,3 +6,4 @@ mod links;
 mod said;
 pub(crate) mod seeded;
 mod sign_in;
+mod tenants;

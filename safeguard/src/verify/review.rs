@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Denied;
 use super::document::Document;
-use super::settings::{Cluster, SettingsError};
+use super::settings::{Cluster, Settings, SettingsError};
 use crate::clusters::{ApiServer, MAX_TOKEN_BYTES, instance_of};
 
 /// Whom the token has to be for.
@@ -23,9 +23,9 @@ const MAX_ANSWER_BYTES: usize = 512 * 1024;
 const REFUSED: &str = "the cluster does not vouch for the service-account token";
 const UNAVAILABLE: &str = "the cluster could not be asked about the service-account token";
 
-/// API servers by the names of their clusters.
+/// API servers by tenants and the names of their clusters.
 #[derive(Debug)]
-pub(super) struct Reviewers(BTreeMap<String, Reviewer>);
+pub(super) struct Reviewers(BTreeMap<[String; 2], Reviewer>);
 
 #[derive(Debug)]
 struct Reviewer {
@@ -35,9 +35,9 @@ struct Reviewer {
 }
 
 impl Reviewers {
-    pub(super) fn new(clusters: &[Cluster]) -> Result<Self, SettingsError> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, SettingsError> {
         let mut reviewers = BTreeMap::new();
-        for cluster in clusters {
+        for cluster in &settings.clusters {
             let Cluster { name, service_accounts, nodes, .. } = cluster;
             let key = |key: &str| format!("clusters.{name}.{key}");
             let user = |account: &String| match account.split_once('/') {
@@ -51,7 +51,8 @@ impl Reviewers {
                 return Err(SettingsError::value(key("service_accounts"), "name at least one"));
             }
             let reviewer = Reviewer { server: ApiServer::new(cluster)?, users };
-            if reviewers.insert(name.clone(), reviewer).is_some() {
+            let whose = settings.tenant_of(cluster).to_owned();
+            if reviewers.insert([whose, name.clone()], reviewer).is_some() {
                 return Err(SettingsError::value("clusters", format!("{name:?} is there twice")));
             }
         }
@@ -60,9 +61,9 @@ impl Reviewers {
 
     /// Whether the token is one of the agent's, of a pod on the node that enrols, and that node is this instance.
     pub(super) async fn review(&self, token: &str, enrolment: &Enrolment, document: &Document) -> Result<(), Denied> {
-        let Enrolment { cluster, node_name, .. } = enrolment;
-        let unknown = || refused(format!("no API server is set for cluster {cluster:?}"));
-        let reviewer = self.0.get(cluster).ok_or_else(unknown)?;
+        let Enrolment { tenant, cluster, node_name, .. } = enrolment;
+        let unknown = || refused(format!("no API server is set for cluster {cluster:?} of tenant {tenant:?}"));
+        let reviewer = self.0.get(&[tenant.clone(), cluster.clone()]).ok_or_else(unknown)?;
         if reviewer.users.is_empty() {
             return Err(refused(format!("cluster {cluster:?} has no service account whose tokens are believed")));
         }

@@ -22,12 +22,31 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The tenant that a cluster is of: where there is only one, that one.
+    pub(crate) fn tenant_of<'a>(&'a self, cluster: &'a Cluster) -> &'a str {
+        match (&cluster.tenant, self.tenants.as_slice()) {
+            (Some(tenant), _) => tenant,
+            (None, [only]) => &only.name,
+            (None, _) => "",
+        }
+    }
+
     /// Finds what cannot be meant by the clusters. The rest shows when it is used, at the start.
     pub(crate) fn check(&self, found: &mut Findings) {
         let mut seen = HashSet::new();
         for (at, cluster) in self.clusters.iter().enumerate() {
             let key = |name: &str| format!("verify.clusters[{at}].{name}");
-            if !seen.insert(&cluster.name) {
+            match &cluster.tenant {
+                None if self.tenants.len() > 1 => {
+                    let reason = "names whose cluster it is, as there are several tenants: two of them may have clusters of one name";
+                    found.add(&key("tenant"), &"\"\"", reason);
+                }
+                Some(tenant) if self.tenants.iter().all(|known| known.name != *tenant) => {
+                    found.add(&key("tenant"), &format!("{tenant:?}"), "is none of [[verify.tenants]]");
+                }
+                _ => {}
+            }
+            if !seen.insert((self.tenant_of(cluster), &cluster.name)) {
                 found.add(&key("name"), &format!("{:?}", cluster.name), "is there already: a cluster stands once");
             }
             if cluster.service_accounts.is_empty() && !cluster.nodes {
@@ -89,6 +108,8 @@ pub struct Sts {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Cluster {
+    /// Whose it is. It may be left out where there is one tenant alone: names of clusters are a tenant's own.
+    pub tenant: Option<String>,
     /// The cluster's name, as agents say it.
     pub name: String,
     /// `https://HOST[:PORT]`.
@@ -146,8 +167,13 @@ mod tests {
     use super::*;
 
     fn problems(clusters: &[Cluster]) -> String {
+        of_tenants(&["acme"], clusters)
+    }
+
+    fn of_tenants(names: &[&str], clusters: &[Cluster]) -> String {
+        let tenants = names.iter().map(|&name| Tenant { name: name.to_owned(), ..Tenant::default() }).collect();
         let mut found = Findings::default();
-        Settings { clusters: clusters.to_vec(), ..Settings::default() }.check(&mut found);
+        Settings { tenants, clusters: clusters.to_vec(), ..Settings::default() }.check(&mut found);
         found.finish(Some(())).err().map(|problems| problems.to_string()).unwrap_or_default()
     }
 
@@ -165,5 +191,25 @@ mod tests {
         assert!(said.contains("verify.clusters[1].service_accounts") && said.contains("`nodes`"), "{said}");
         let said = problems(&[nodes.clone(), nodes]);
         assert!(said.contains("verify.clusters[1].name") && said.contains("is there already"), "{said}");
+    }
+
+    #[test]
+    fn a_cluster_is_a_tenants_and_another_may_have_one_of_that_name() {
+        let of = |tenant: Option<&str>| Cluster {
+            tenant: tenant.map(str::to_owned),
+            name: "prod".to_owned(),
+            nodes: true,
+            ..Cluster::default()
+        };
+        let two = ["acme", "globex"];
+        assert_eq!(of_tenants(&two, &[of(Some("acme")), of(Some("globex"))]), "");
+        for (tenants, clusters, key) in [
+            (&two[..], vec![of(None)], "[0].tenant"),
+            (&two[..1], vec![of(Some("globex"))], "[0].tenant"),
+            (&two[..1], vec![of(Some("acme")), of(None)], "[1].name"),
+        ] {
+            let said = of_tenants(tenants, &clusters);
+            assert!(said.contains(key) && said.lines().count() <= 3, "{key}: {said}");
+        }
     }
 }

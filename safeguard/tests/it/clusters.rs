@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 use safeguard::server::Server;
-use safeguard::verify::Cluster;
+use safeguard::verify::{Cluster, Tenant};
 use safeguard_daemon::clock;
 use safeguard_standins::kubernetes::{Resource, Verb, node};
 use safeguard_standins::{Kubernetes, KubernetesOptions, Trouble};
@@ -29,6 +29,7 @@ struct Rig {
     safeguard: Safeguard,
     ec2: Ec2,
     api: Kubernetes,
+    others: Kubernetes,
 }
 
 impl Rig {
@@ -41,16 +42,32 @@ impl Rig {
         std::fs::write(&ca, api.ca_pem().unwrap()).unwrap();
         std::fs::write(&token_file, api.issue_token(USER)).unwrap();
         let (ec2, mut settings) = asked(&dir, &[(1, "running", 1), (2, "running", 1)]).await;
-        settings.verify.clusters = vec![Cluster {
+        // Another tenant has a cluster of this name, in which there is nobody.
+        let others = Kubernetes::start(KubernetesOptions { tls: true, ..KubernetesOptions::default() }).await.unwrap();
+        others.grant(USER, &[Verb::List], Resource::Nodes, None);
+        let (others_ca, others_token) = (dir.path().join("others.pem"), dir.path().join("others"));
+        std::fs::write(&others_ca, others.ca_pem().unwrap()).unwrap();
+        std::fs::write(&others_token, others.issue_token(USER)).unwrap();
+        settings.verify.tenants.push(Tenant { name: "globex".to_owned(), ..settings.verify.tenants[0].clone() });
+        let cluster = Cluster {
+            tenant: Some("acme".to_owned()),
             name: "prod".to_owned(),
             server: api.url(),
             ca: Some(ca),
             token_file,
             service_accounts: Vec::new(),
             nodes: true,
-        }];
+        };
+        let other = Cluster {
+            tenant: Some("globex".to_owned()),
+            server: others.url(),
+            ca: Some(others_ca),
+            token_file: others_token,
+            ..cluster.clone()
+        };
+        settings.verify.clusters = vec![other, cluster];
         let server = Server::start_with(&settings, outside(), now_ms).await.unwrap();
-        Self { safeguard: Safeguard { dir, server }, ec2, api }
+        Self { safeguard: Safeguard { dir, server }, ec2, api, others }
     }
 
     /// A node that EC2 told of, and that has spoken since.
@@ -135,7 +152,7 @@ async fn a_node_would_be_terminated_only_by_the_word_of_ec2_and_of_its_cluster()
     let told = |kind: &str| format!("SELECT COUNT(*) FROM event WHERE kind = '{kind}'");
     assert_eq!(rig.safeguard.stored::<i64>(&told("cluster-silent")), 1, "told once");
     // The first page says so, and leads to why.
-    assert!(rig.get("/").await.contains("Cluster is silent</b> <span>prod "));
+    assert!(rig.get("/").await.contains("Cluster is silent</b> <span>prod of acme "));
     let overview: Value = serde_json::from_str(&rig.get("/v1/overview").await).unwrap();
     assert!(overview["asked_clusters"][0]["silent_since_ms"].is_i64(), "{overview:#}");
     rig.api.delete_node("i-00000000000000001");
@@ -179,7 +196,10 @@ async fn a_list_that_is_not_whole_changes_nothing_and_another_cluster_says_nothi
     rig.api.troubles().clear();
     rig.told(2, "never-enrolled", Some("not ready")).await;
     assert_eq!(rig.told(1, "compliant", Some("ready")).await["cluster"], "prod");
-    assert_eq!(rig.safeguard.stored::<i64>("SELECT nodes FROM cluster_place"), 250);
+    assert_eq!(rig.safeguard.stored::<i64>("SELECT nodes FROM cluster_place WHERE tenant = 'acme'"), 250);
+    let others = "SELECT listed_ms IS NOT NULL AND nodes = 0 FROM cluster_place WHERE tenant = 'globex'";
+    assert!(rig.safeguard.stored::<bool>(others), "the other tenant's answers, and has none of these nodes");
+    assert_eq!(rig.others.rights_used(USER), [(Verb::List, Resource::Nodes, None)].into());
     assert!(rig.get(&format!("/nodes/{}", second["id"])).await.contains("not Ready <span class=\"src aws\">"));
 
     // It joins another cluster, of which nobody asks: what the first one said is not true of it.

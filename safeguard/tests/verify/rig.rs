@@ -77,6 +77,7 @@ impl Rig {
     /// An API server for the cluster `prod`.
     pub(crate) fn cluster(&self, server: String) -> Cluster {
         Cluster {
+            tenant: None,
             name: "prod".to_owned(),
             server,
             ca: Some(self.directory.path().join("sts.crt")),

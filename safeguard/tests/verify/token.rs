@@ -163,6 +163,18 @@ async fn a_cluster_that_is_asked_for_its_nodes_alone_vouches_for_nothing() {
 }
 
 #[tokio::test]
+async fn a_cluster_of_another_tenant_vouches_for_nothing() {
+    let rig = Rig::start().await;
+    let (url, asked) = server(|_| answer(201, "", &review().to_string())).await;
+    let others = Cluster { tenant: Some("globex".to_owned()), ..rig.cluster(url) };
+    let tenants = vec![rig.tenant(), Tenant { name: "globex".to_owned(), ..rig.tenant() }];
+    let settings = Settings { tenants, clusters: vec![others], ..rig.settings() };
+    let result = Verifier::new(&settings).unwrap().verify(&enrolment(&rig).await, NOW).await;
+    refused(result, Code::ProofToken, "no API server");
+    assert!(asked.lock().unwrap().is_empty(), "it was shown the token of another tenant's pod");
+}
+
+#[tokio::test]
 async fn a_cluster_that_nobody_has_set_vouches_for_nothing() {
     let rig = Rig::start().await;
     let result = rig.verify(&enrolment(&rig).await).await;

@@ -18,6 +18,9 @@
   "service_accounts" .Values.thisCluster.serviceAccounts
   "nodes" .Values.thisCluster.nodes
 }}
+{{- with .Values.thisCluster.tenant }}
+{{- $_ := set $here "tenant" . }}
+{{- end }}
 {{- $_ := set $own "verify" (dict "clusters" (append (dig "verify" "clusters" list .Values.settings) $here)) }}
 {{- end -}}
 # Of the chart {{ .Chart.Name }}, from `settings`.

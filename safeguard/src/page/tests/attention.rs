@@ -9,7 +9,7 @@ async fn who_is_silent_is_named_and_the_rest_is_counted() {
     for n in 0..7 {
         let account = "INSERT INTO ec2_place (account, region, silent_since_ms) VALUES (?1, 'eu-central-1', ?2)";
         seeded.db.execute(account, (format!("{n:012}"), NOW)).unwrap();
-        let cluster = "INSERT INTO cluster_place (cluster, silent_since_ms) VALUES (?1, ?2)";
+        let cluster = "INSERT INTO cluster_place (tenant, cluster, silent_since_ms) VALUES ('acme', ?1, ?2)";
         seeded.db.execute(cluster, (format!("<prod-{n}>"), NOW)).unwrap();
     }
     let page = seeded.get("/").await;

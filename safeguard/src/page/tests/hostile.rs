@@ -9,8 +9,8 @@ const KEPT: [&str; 3] = ["node.state", "finding.verdict", "token.scope"];
 
 fn poison(seeded: &Seeded) -> usize {
     let db = &seeded.db;
-    let asked = "INSERT INTO ec2_place (account, region, silent_since_ms) VALUES ('1', 'r', 1); INSERT INTO cluster_place (cluster, silent_since_ms) \
-                 VALUES ('c', 1)";
+    let asked = "INSERT INTO ec2_place (account, region, silent_since_ms) VALUES ('1', 'r', 1); INSERT INTO cluster_place (tenant, cluster, silent_since_ms) \
+                 VALUES ('t', 'c', 1)";
     db.execute_batch(asked).unwrap();
     let tables: Vec<String> =
         column(db, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'");

@@ -26,11 +26,10 @@ async fn clusters_are_told_with_how_they_answer() {
     let seeded = Seeded::new(5);
     let page = seeded.get("/actions").await;
     assert!(page.contains("None is asked for its nodes") && page.contains("it would terminate <b>0</b>"), "{page}");
-    let put =
-        "INSERT INTO cluster_place (cluster, listed_ms, nodes, silent_since_ms, reason) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let put = "INSERT INTO cluster_place (tenant, cluster, listed_ms, nodes, silent_since_ms, reason) VALUES ('acme', ?1, ?2, ?3, ?4, ?5)";
     seeded.db.execute(put, ("prod", NOW - 60_000, 1_234, None::<i64>, None::<&str>)).unwrap();
     seeded.db.execute(put, ("dev", None::<i64>, 0, NOW - 7_200_000, "it answered <403>")).unwrap();
-    seeded.db.execute("INSERT INTO cluster_place (cluster) VALUES ('new')", []).unwrap();
+    seeded.db.execute("INSERT INTO cluster_place (tenant, cluster) VALUES ('acme', 'new')", []).unwrap();
     let page = seeded.get("/actions").await;
     let section = page.split("id=\"cluster\"").nth(1).unwrap().split("</section>").next().unwrap();
     for said in ["1,234", "it answers", "for 2 h", "it answered &lt;403&gt;", "not asked yet", "never"] {

@@ -60,24 +60,25 @@ fn states(db: &Connection, filter: &Filter, overview: &mut Overview) -> rusqlite
 }
 
 fn rolls(db: &Connection, filter: &Filter, today: &str, overview: &mut Overview) -> rusqlite::Result<()> {
-    let mut clusters: BTreeMap<String, Roll> = BTreeMap::new();
-    let mut groups: BTreeMap<(String, String), Roll> = BTreeMap::new();
+    // By name, and where two tenants have one of that name, by tenant.
+    let mut clusters: BTreeMap<(String, String), Roll> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String, String), Roll> = BTreeMap::new();
     let mut policies: BTreeMap<String, Roll> = BTreeMap::new();
     let scope = Scope::of(filter);
 
     let sql = format!(
-        "SELECT n.cluster, coalesce(nullif(n.node_group, ''), '-'), count(*), count(n.assessed_ms), sum({LEFT_ALONE})
-         FROM node n WHERE {SCOPE} GROUP BY 1, 2 LIMIT {ROLLS}"
+        "SELECT n.cluster, n.tenant, coalesce(nullif(n.node_group, ''), '-'), count(*), count(n.assessed_ms), sum({LEFT_ALONE})
+         FROM node n WHERE {SCOPE} GROUP BY 1, 2, 3 LIMIT {ROLLS}"
     );
     let mut values = scope.values(filter);
     values.push((":today", &today));
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(&*values)?;
     while let Some(row) = rows.next()? {
-        let (cluster, group): (String, String) = (row.get(0)?, row.get(1)?);
-        let (nodes, assessed, left_alone) = (row.get(2)?, row.get(3)?, row.get(4)?);
-        let here = groups.entry((cluster.clone(), group)).or_default();
-        for roll in [&mut overview.total, clusters.entry(cluster).or_default(), here] {
+        let (cluster, tenant, group): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (nodes, assessed, left_alone) = (row.get(3)?, row.get(4)?, row.get(5)?);
+        let here = groups.entry((cluster.clone(), tenant.clone(), group)).or_default();
+        for roll in [&mut overview.total, clusters.entry((cluster, tenant)).or_default(), here] {
             roll.nodes = roll.nodes.saturating_add(nodes);
             roll.assessed = roll.assessed.saturating_add(assessed);
             roll.left_alone = roll.left_alone.saturating_add(left_alone);
@@ -85,30 +86,32 @@ fn rolls(db: &Connection, filter: &Filter, today: &str, overview: &mut Overview)
     }
 
     let sql = format!(
-        "SELECT n.cluster, coalesce(nullif(n.node_group, ''), '-'), r.policy, count(*), sum(r.pass), sum(r.fail),
+        "SELECT n.cluster, n.tenant, coalesce(nullif(n.node_group, ''), '-'), r.policy, count(*), sum(r.pass), sum(r.fail),
                 sum(r.excepted), sum(r.unknown), sum(r.manual), sum(r.not_applicable)
          FROM node n JOIN result r ON r.node_id = n.id
-         WHERE {SCOPE} AND (:policy IS NULL OR r.policy = :policy) GROUP BY 1, 2, 3 LIMIT {ROLLS}"
+         WHERE {SCOPE} AND (:policy IS NULL OR r.policy = :policy) GROUP BY 1, 2, 3, 4 LIMIT {ROLLS}"
     );
     let mut statement = db.prepare_cached(&sql)?;
     let mut rows = statement.query(&*scope.values(filter))?;
     while let Some(row) = rows.next()? {
-        let (cluster, group): (String, String) = (row.get(0)?, row.get(1)?);
-        let (nodes, checks) = (row.get(3)?, row::tally(row, 4)?);
-        let policy = policies.entry(row.get(2)?).or_default();
+        let (cluster, tenant, group): (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (nodes, checks) = (row.get(4)?, row::tally(row, 5)?);
+        let policy = policies.entry(row.get(3)?).or_default();
         policy.nodes = u32::saturating_add(policy.nodes, nodes);
         policy.assessed = policy.nodes;
-        let here = groups.entry((cluster.clone(), group)).or_default();
-        for roll in [&mut overview.total, clusters.entry(cluster).or_default(), here, policy] {
+        let here = groups.entry((cluster.clone(), tenant.clone(), group)).or_default();
+        for roll in [&mut overview.total, clusters.entry((cluster, tenant)).or_default(), here, policy] {
             roll.checks.add(checks);
         }
     }
 
     let done = |roll: Roll| Roll { passed_permille: roll.checks.permille(), ..roll };
     overview.total = done(std::mem::take(&mut overview.total));
-    let named = |(cluster, roll)| done(Roll { cluster: Some(cluster), ..roll });
+    let named = |((cluster, tenant), roll)| done(Roll { tenant: Some(tenant), cluster: Some(cluster), ..roll });
     overview.clusters = clusters.into_iter().take(CLUSTERS).map(named).collect();
-    let named = |((cluster, group), roll)| done(Roll { cluster: Some(cluster), group: Some(group), ..roll });
+    let named = |((cluster, tenant, group), roll)| {
+        done(Roll { tenant: Some(tenant), cluster: Some(cluster), group: Some(group), ..roll })
+    };
     overview.groups = groups.into_iter().take(GROUPS).map(named).collect();
     let named = |(policy, roll)| done(Roll { policy: Some(policy), ..roll });
     overview.policies = policies.into_iter().take(POLICIES).map(named).collect();

@@ -32,16 +32,17 @@ pub fn places(db: &Connection) -> rusqlite::Result<Vec<Place>> {
 /// When the store cannot be read.
 pub fn cluster_places(db: &Connection) -> rusqlite::Result<Vec<ClusterPlace>> {
     let mut all = db.prepare_cached(
-        "SELECT cluster, listed_ms, nodes, silent_since_ms, reason FROM cluster_place
-         ORDER BY CASE WHEN silent_since_ms IS NULL THEN 1 ELSE 0 END, cluster LIMIT 500",
+        "SELECT tenant, cluster, listed_ms, nodes, silent_since_ms, reason FROM cluster_place
+         ORDER BY CASE WHEN silent_since_ms IS NULL THEN 1 ELSE 0 END, tenant, cluster LIMIT 500",
     )?;
     let place = |row: &rusqlite::Row<'_>| {
         Ok(ClusterPlace {
-            cluster: row.get(0)?,
-            listed_ms: row.get(1)?,
-            nodes: row.get(2)?,
-            silent_since_ms: row.get(3)?,
-            reason: row.get(4)?,
+            tenant: row.get(0)?,
+            cluster: row.get(1)?,
+            listed_ms: row.get(2)?,
+            nodes: row.get(3)?,
+            silent_since_ms: row.get(4)?,
+            reason: row.get(5)?,
         })
     };
     all.query_map([], place)?.collect()

@@ -70,6 +70,9 @@ pub(crate) fn permille(part: u32, whole: u32) -> Option<u16> {
 /// Compliance of some nodes, summed up.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Roll {
+    /// Whose they are; absent where they are of more than one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// The cluster; absent where it is of more than one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
@@ -194,6 +197,8 @@ pub struct Place {
 /// A cluster that is asked which nodes it has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ClusterPlace {
+    /// Whose it is.
+    pub tenant: String,
     /// Its name.
     pub cluster: String,
     /// When it told last, in milliseconds since 1970; absent if it never did.

@@ -239,12 +239,9 @@ async fn beat(State(ingest): State<Arc<Ingest>>, body: Body) -> Response {
     };
     match result {
         Ok(acknowledgement) => {
-            let mut response = ingest.signed(Kind::Acknowledgement, StatusCode::OK, &acknowledgement);
+            let response = ingest.signed(Kind::Acknowledgement, StatusCode::OK, &acknowledgement);
             // One beat, sent over and over, holds one connection.
-            if acknowledgement.received == Received::Live {
-                response.extensions_mut().insert(ComesAgain);
-            }
-            response
+            if acknowledgement.received == Received::Live { holding(response) } else { response }
         }
         Err((digest, refused)) => ingest.refuse(digest, refused),
     }
@@ -273,9 +270,16 @@ async fn report(
         ingest.desk.ask(|answer| Job::Report { digest, body, answer }).await
     };
     match stored.await {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        // It was asked for with the acknowledgement of a beat.
+        Ok(()) => holding(StatusCode::NO_CONTENT.into_response()),
         Err(refused) => ingest.refuse(digest, refused),
     }
+}
+
+/// The node comes again.
+fn holding(mut response: Response) -> Response {
+    response.extensions_mut().insert(ComesAgain);
+    response
 }
 
 /// Unpacks no more than a report may have, whatever the packed form promises.

@@ -23,10 +23,10 @@ mod caller;
 mod converse;
 mod resumed;
 
-/// Connections at the same time.
-const CONNECTIONS: usize = 24_576;
-/// Connections that may be held from beat to beat: those of ten thousand nodes. They end when nodes do: the other half of
-/// [`CONNECTIONS`] is for everybody else.
+/// Connections at the same time that are not held: ten thousand nodes that come back at once have room. 28 KiB each are 336 MiB.
+const CONNECTIONS: usize = 12_288;
+/// Connections that may be held from beat to beat, beside those: of ten thousand nodes. 10 KiB each are 120 MiB: with both, the unit's 512
+/// (systemd/safeguard.service) are enough.
 pub(crate) const MOST_HELD: u16 = 12_288;
 /// For a TLS handshake, for the head of a request, and for a good-bye; also how long an idle connection is kept that is not held for a
 /// node.
@@ -64,7 +64,7 @@ pub fn tls(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
 
 /// Answers until the shutdown, and then what is under way. `held`: for so many nodes the connection is held from beat to beat.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, held: u16, shutdown: Shutdown) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let room = Arc::new(Semaphore::new(CONNECTIONS + usize::from(held)));
     let held = Arc::new(Semaphore::new(held.into()));
     let mut connections = JoinSet::new();
     loop {

@@ -149,7 +149,7 @@ mod tests {
         let node = "INSERT INTO node (tenant, account, region, instance_id, cluster, node_name, assurance, first_seen_ms, state,
                       state_since_ms, reasons, simulated) VALUES ('t', '1', 'r', 'i-1', 'c', 'n', 'none', 1, 'missing', 1, '[]', 0)";
         let place = "INSERT INTO ec2_place (account, region, instances) VALUES ('1', 'r', 7)";
-        let cluster = "INSERT INTO cluster_place (cluster) VALUES ('c')";
+        let cluster = "INSERT INTO cluster_place (cluster) VALUES ('c'); UPDATE node SET cluster_state = 'absent'";
         for (version, tables, rows, places) in [
             (1, &[TABLES][..], &[node][..], 0),
             (2, &[TABLES, SECOND], &[node, place], 1),

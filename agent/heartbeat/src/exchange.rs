@@ -186,7 +186,8 @@ impl Exchange {
 
 /// How long the safeguard holds the connection (docs/protocol.md, "Requests"): `Keep-Alive: timeout=SECONDS`.
 fn held(headers: &HeaderMap) -> Duration {
-    let closes = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+    let is_close = |option: &[u8]| option.trim_ascii().eq_ignore_ascii_case(b"close");
+    let closes = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(is_close);
     if headers.get_all(header::CONNECTION).iter().any(closes) {
         return Duration::ZERO;
     }
@@ -224,8 +225,10 @@ mod tests {
         assert_eq!((of("timeout=150"), of("max=3, timeout=5")), (150, 5));
         let mut closes = HeaderMap::new();
         closes.insert("keep-alive", "timeout=150".parse().unwrap());
-        closes.insert("connection", "close".parse().unwrap());
-        assert_eq!(held(&closes), Duration::ZERO);
+        for said in ["close", "Close", "keep-alive, close"] {
+            closes.insert("connection", said.parse().unwrap());
+            assert_eq!(held(&closes), Duration::ZERO, "{said}");
+        }
         assert_eq!((of("timeout=-1"), of("timeout"), of("timeout=99999999999999999999")), (0, 0, 0));
     }
 }

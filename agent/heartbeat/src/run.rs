@@ -160,8 +160,15 @@ impl Run {
             self.attempt(posture).await;
         }
         // What waits is sent all the same: it may be what the next one needs the room of.
-        if due && let Err(error) = self.make(posture) {
-            self.put_off(&error);
+        if due {
+            match self.make(posture) {
+                // What waited for this one was tried in vain, with longer and longer pauses.
+                Ok(()) if self.trouble.as_ref().is_some_and(|trouble| trouble.remedy == DISK) => {
+                    self.schedule.succeeded(now);
+                }
+                Ok(()) => {}
+                Err(error) => self.put_off(&error),
+            }
         }
         if self.schedule.may_try(now) && self.chain.waiting().0 > 0 {
             self.attempt(posture).await;

@@ -15,8 +15,8 @@ use super::{link, words};
 pub(crate) fn page(detail: &NodeDetail, now_ms: i64) -> Markup {
     let node = &detail.node;
     html! {
-        p.crumbs { a href="/nodes" { "Nodes" } " / " a href=(link::to("/nodes", &[("cluster", &node.cluster)])) { (node.cluster) }
-            @if let Some(group) = &node.group { " / " a href=(link::to("/nodes", &[("cluster", &node.cluster), ("group", group)])) { (group) } } }
+        p.crumbs { a href="/nodes" { "Nodes" } " / " a href=(link::to("/nodes", &[("tenant", &node.tenant), ("cluster", &node.cluster)])) { (node.cluster) }
+            @if let Some(group) = &node.group { " / " a href=(link::to("/nodes", &[("tenant", &node.tenant), ("cluster", &node.cluster), ("group", group)])) { (group) } } }
         h1 { (node.name) (simulated(node.simulated)) }
         section #state data-part="" aria-labelledby="state-h" {
             h2.hidden #state-h { "State" }

@@ -44,8 +44,8 @@ fn line(node: &Node, filter: &Filter, now_ms: i64) -> Markup {
     html! {
         tr {
             th scope="row" { a href=(at) { (node.name) }
-                div.dim { a href=(address("/nodes", filter, &[("cluster", &node.cluster)])) { (node.cluster) }
-                    @if let Some(group) = &node.group { " / " a href=(address("/nodes", filter, &[("cluster", &node.cluster), ("group", group)])) { (group) } }
+                div.dim { a href=(address("/nodes", filter, &[("tenant", &node.tenant), ("cluster", &node.cluster)])) { (node.cluster) }
+                    @if let Some(group) = &node.group { " / " a href=(address("/nodes", filter, &[("tenant", &node.tenant), ("cluster", &node.cluster), ("group", group)])) { (group) } }
                     " \u{b7} " (node.instance_id) (simulated(node.simulated)) } }
             td { (state(&node.state)) div.dim.small { (words::for_time(now_ms, node.state_since_ms)) } }
             td.n { (words::percent(node.passed_permille)) }

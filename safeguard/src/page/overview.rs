@@ -14,7 +14,7 @@ const SILENT: usize = 5;
 /// The first page.
 pub(crate) fn page(overview: &Overview, filter: &Filter, now_ms: i64) -> Markup {
     // Whose a cluster is says nothing where all are one tenant's.
-    let several = overview.clusters.iter().any(|roll| roll.tenant != overview.clusters[0].tenant);
+    let several = overview.total.tenant.is_none();
     html! {
         h1 { "How the nodes stand" }
         (scope("/", filter, &[]))

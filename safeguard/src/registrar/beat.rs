@@ -51,8 +51,12 @@ impl Registrar {
             return Err(error);
         }
         if let Some(retired_ms) = key.retired_ms {
-            let was_on_its_way = beat.made_at_ms <= retired_ms && now_ms.saturating_sub(retired_ms) <= ON_ITS_WAY_MS;
-            if matches!(place, Place::Newest { .. }) && !was_on_its_way {
+            let made_at_ms = beat.made_at_ms.saturating_sub(beat.clock_offset_ms.unwrap_or(0));
+            let was_on_its_way = made_at_ms <= retired_ms && now_ms.saturating_sub(retired_ms) <= ON_ITS_WAY_MS;
+            if matches!(place, Place::Newest { .. }) && was_on_its_way {
+                let detail = json!({ "code": Code::RetiredKey, "key": opened.key.id(), "sequence": beat.sequence });
+                self.tell_refused(batch, key.node_id, "refused", &detail, now_ms)?;
+            } else if matches!(place, Place::Newest { .. }) {
                 // With its number: who looked into one beat has not looked into the next.
                 let why = format!(
                     "a key that was replaced by another one speaks again (its beat {}): there may be two of this node",

@@ -14,7 +14,8 @@ pub(super) const HELD: Duration = Duration::from_secs(150);
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const TIMEOUT: HeaderValue = HeaderValue::from_static("timeout=150");
 
-/// Goes with a reply to a node that is known and comes again. Nobody else has a connection held.
+/// Goes with a reply to a node that is known and comes again, and whose request was read to its end. Nobody else has a connection held,
+/// and after no other reply it rests: what is left of a request would be read as the next one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ComesAgain;
 
@@ -33,11 +34,12 @@ impl Caller {
 
     /// Whether who asks this means to ask more.
     pub(super) fn stays<B>(request: &Request<B>) -> bool {
-        let closes = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"close");
+        let is_close = |option: &[u8]| option.trim_ascii().eq_ignore_ascii_case(b"close");
+        let closes = |value: &HeaderValue| value.as_bytes().split(|byte| *byte == b',').any(is_close);
         request.version() >= Version::HTTP_11 && !request.headers().get_all(header::CONNECTION).iter().any(closes)
     }
 
-    /// Something is said over the connection, or will be.
+    /// Something is said over the connection, or will be: it does not rest.
     pub(super) fn begins(&self) {
         self.rests.store(false, Ordering::Relaxed);
     }
@@ -47,12 +49,12 @@ impl Caller {
         self.rests.load(Ordering::Relaxed)
     }
 
-    /// Tells a node that its connection is held, if it is, or if there is room for one more.
+    /// Tells a node that comes again that its connection is held, if it is, or if there is room for one more.
     pub(super) fn answers<B>(&self, response: &mut Response<B>, stays: bool) {
         let comes_again = response.extensions().get::<ComesAgain>().is_some();
         let is_held = self.held.get().is_some();
         let takes = || Arc::clone(&self.room).try_acquire_owned().is_ok_and(|permit| self.held.set(permit).is_ok());
-        if stays && (is_held || (comes_again && takes())) {
+        if stays && comes_again && (is_held || takes()) {
             response.headers_mut().insert(KEEP_ALIVE, TIMEOUT);
             self.rests.store(true, Ordering::Relaxed);
         }

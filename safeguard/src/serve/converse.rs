@@ -56,6 +56,8 @@ where
     let (router, asker) = (router.clone(), caller.clone());
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
+        // Also one that came while the answer before was on its way out.
+        asker.begins();
         let (mut router, caller, stays) = (router.clone(), asker.clone(), Caller::stays(&request));
         Box::pin(async move {
             let mut response = match timeout(WHOLE, router.call(request)).await {
@@ -71,15 +73,17 @@ where
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
+    let mut lets_go = false;
     let ended = {
         let end = poll_fn(|context| {
-            if !caller.rests() {
+            if !lets_go {
                 let polled = Pin::new(&mut connection).poll(context);
                 if polled.is_ready() || !caller.rests() {
                     return polled;
                 }
                 // It has just answered that the connection is held, and goes when that is sent.
                 Pin::new(&mut connection).graceful_shutdown();
+                lets_go = true;
             }
             connection.poll_without_shutdown(context)
         });
@@ -89,14 +93,19 @@ where
         }
     };
     match ended {
-        Some(Ok(())) if caller.rests() => {
+        // How it ended is the client's business.
+        Some(Ok(())) if !lets_go => None,
+        Some(ended) => {
             let parts = connection.into_parts();
             let mut stream = parts.io.into_inner();
-            stream.put_back(&parts.read_buf);
-            Some(stream)
+            // Where the end of an answer is still in a buffer of HTTP it is lost, and what comes next would be taken for it.
+            if ended.is_ok() && caller.rests() && stream.is_flushed() {
+                stream.put_back(&parts.read_buf);
+                return Some(stream);
+            }
+            drop(timeout(HEAD, stream.shutdown()).await);
+            None
         }
-        // How it ended is the client's business.
-        Some(_) => None,
         None => {
             Pin::new(&mut connection).graceful_shutdown();
             drop(connection.await);

@@ -1,23 +1,45 @@
-//! A stream of which some bytes were read already: they come first.
+//! A stream of which some bytes may have been read already: they come first. Who takes nothing for a while of what is written to him is
+//! given up.
 
-use std::io::{IoSlice, Result};
+use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
+
+use super::HEAD;
 
 /// The stream, and what was read of it.
 #[derive(Debug)]
 pub(super) struct Resumed<S> {
     read: Bytes,
     stream: S,
+    /// Runs while nothing is taken.
+    patience: Option<Pin<Box<Sleep>>>,
+    flushed: bool,
 }
 
 impl<S> Resumed<S> {
     /// Nothing was read.
     pub(super) fn new(stream: S) -> Self {
-        Self { read: Bytes::new(), stream }
+        Self { read: Bytes::new(), stream, patience: None, flushed: true }
+    }
+
+    /// All that was written is on its way.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.flushed
+    }
+
+    /// Lets who writes wait, and not for ever.
+    fn patiently<T>(&mut self, written: Poll<Result<T>>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        if written.is_ready() {
+            self.patience = None;
+            return written;
+        }
+        let patience = self.patience.get_or_insert_with(|| Box::pin(sleep(HEAD)));
+        patience.as_mut().poll(context).map(|()| Err(ErrorKind::TimedOut.into()))
     }
 
     /// These bytes were read, and belong before all that comes. They are copied: the buffer that they are in may be much longer.
@@ -45,7 +67,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Resumed<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Resumed<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        self.flushed = false;
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.patiently(written, context)
     }
 
     fn poll_write_vectored(
@@ -53,7 +77,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Resumed<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        self.flushed = false;
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.patiently(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -61,7 +87,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Resumed<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.flushed = matches!(flushed, Poll::Ready(Ok(())));
+        self.patiently(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {

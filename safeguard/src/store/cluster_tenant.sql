@@ -1,4 +1,5 @@
--- Since version 4: a cluster is a tenant's. What was known of them is told anew soon after each start.
+-- Since version 4: a cluster is a tenant's. What was known of them may have been another's word, and is told anew soon after each start.
+UPDATE node SET cluster_state = NULL;
 DROP TABLE cluster_place;
 CREATE TABLE cluster_place (
     tenant TEXT NOT NULL,

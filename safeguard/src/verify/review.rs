@@ -52,8 +52,8 @@ impl Reviewers {
             }
             let reviewer = Reviewer { server: ApiServer::new(cluster)?, users };
             let whose = settings.tenant_of(cluster).to_owned();
-            if reviewers.insert([whose, name.clone()], reviewer).is_some() {
-                return Err(SettingsError::value("clusters", format!("{name:?} is there twice")));
+            if reviewers.insert([whose.clone(), name.clone()], reviewer).is_some() {
+                return Err(SettingsError::value("clusters", format!("{name:?} of tenant {whose:?} is there twice")));
             }
         }
         Ok(Self(reviewers))

@@ -234,6 +234,11 @@ fn what_has_to_be_said_is_asked_for() {
         ("safeguard", "image.registry=", "image.registry has to be set"),
         ("safeguard", "tls.secret=", "tls.secret has to be set"),
         ("safeguard", "ingress.enabled=true", "ingress.host has to be set"),
+        (
+            "safeguard",
+            "thisCluster.name=prod,settings.verify.tenants[0].name=a,settings.verify.tenants[1].name=b",
+            "thisCluster.tenant: name whose cluster this is",
+        ),
     ] {
         let refusal = template(name, &values(name, "default"), &["--set", set]).expect_err(set);
         assert!(refusal.contains(said), "{set}: {refusal}");

@@ -10,6 +10,9 @@
 {{- $_ := set $own "webhook" (dict "secret_file" "/etc/webhook/secret") }}
 {{- end }}
 {{- if .Values.thisCluster.name }}
+{{- if and (not .Values.thisCluster.tenant) (gt (len (dig "verify" "tenants" list .Values.settings)) 1) }}
+{{- fail "thisCluster.tenant: name whose cluster this is, as settings.verify.tenants has several" }}
+{{- end }}
 {{- $here := dict
   "name" .Values.thisCluster.name
   "server" "https://kubernetes.default.svc"

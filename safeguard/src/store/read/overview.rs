@@ -105,6 +105,9 @@ fn rolls(db: &Connection, filter: &Filter, today: &str, overview: &mut Overview)
         }
     }
 
+    let mut tenants = clusters.keys().map(|(_, tenant)| tenant);
+    let first = tenants.next();
+    overview.total.tenant = first.filter(|first| tenants.all(|tenant| tenant == *first)).cloned();
     let done = |roll: Roll| Roll { passed_permille: roll.checks.permille(), ..roll };
     overview.total = done(std::mem::take(&mut overview.total));
     let named = |((cluster, tenant), roll)| done(Roll { tenant: Some(tenant), cluster: Some(cluster), ..roll });

@@ -1,10 +1,10 @@
-//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS PERIOD [tls [HELD]]]`.
+//! What a beat costs the safeguard: `cargo bench -p safeguard --bench ingest [-- NODES SECONDS PERIOD [plain|tls [HELD]]]`.
 //!
 //! The server runs in a process of its own; its CPU is what the kernel counted for that process. Each of so many nodes beats once in
 //! PERIOD seconds (1). Everything is real but the proofs of the enrolments: signatures are verified, replies are signed, and nothing is
 //! acknowledged before it is on disk. No log.
 //!
-//! Without `tls` beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With it each node has a
+//! With `plain`, or without a word, beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With it each node has a
 //! connection of its own, as the agent does: it ends with the beat, unless the server says that it is held, and the next takes up its
 //! TLS session. HELD is `server.held_connections`.
 
@@ -56,7 +56,7 @@ async fn main() {
     let seconds: u64 = words.next().map_or(15, |word| word.parse().unwrap());
     let period: u64 = words.next().map_or(1, |word| word.parse().unwrap());
     let dir = tempfile::tempdir().unwrap();
-    let tls = words.next().map(|word| client(&word, dir.path()));
+    let tls = words.next().filter(|word| word != "plain").map(|word| client(&word, dir.path()));
     let held = words.next().unwrap_or_default();
     let mut server = Command::new(std::env::current_exe().unwrap());
     let mut child = server.env(ROLE, dir.path()).env(HELD, held).stdout(Stdio::piped()).spawn().unwrap();
@@ -149,7 +149,7 @@ async fn serve(dir: String) {
 
 /// Leaves a certificate for the server, and gives what trusts it.
 fn client(word: &str, dir: &Path) -> Arc<ClientConfig> {
-    assert_eq!(word, "tls", "the fourth word is `tls`, or there is none");
+    assert_eq!(word, "tls", "the fourth word is `plain` or `tls`, or there is none");
     let tls = Tls::generate().unwrap();
     std::fs::write(dir.join(CERTIFICATE), tls.certificate_pem()).unwrap();
     std::fs::write(dir.join(KEY), tls.key_pem()).unwrap();

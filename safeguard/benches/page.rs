@@ -1,6 +1,6 @@
 //! What the Compliance Explorer's pages cost the server: `cargo bench -p safeguard --bench page [-- NODES [TIMES]]`.
 //!
-//! A simulated fleet, with all its results and findings, is asked for by HTTP over one connection. Between two questions something
+//! A simulated fleet, with all its results and some 20 findings a node, is asked for by HTTP over one connection. Between two questions something
 //! happens to a node, so that no page is one that was made before; the first page is asked for once more, when it is.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program to measure with")]
@@ -26,6 +26,11 @@ async fn main() {
     let store = dir.path().join("safeguard.db");
     let mut db = safeguard::store::create(&store).unwrap();
     safeguard::store::simulate::fill(&mut db, nodes, 7, now_ms()).unwrap();
+    // Simulated nodes have a finding or two, and a real one that nobody hardened has many: 20 times as many here.
+    let more = "WITH RECURSIVE times (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM times WHERE n < 19)
+                INSERT INTO finding SELECT node_id, policy, control || '.' || n, verdict, title, level, section, since_ms, evidence, remedy
+                FROM finding, times";
+    db.execute(more, []).unwrap();
     let count =
         |table: &str| -> i64 { db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap() };
     println!("{} nodes, {} results, {} findings", count("node"), count("result"), count("finding"));

@@ -4,9 +4,9 @@
 //! PERIOD seconds (1). Everything is real but the proofs of the enrolments: signatures are verified, replies are signed, and nothing is
 //! acknowledged before it is on disk. No log.
 //!
-//! With `plain`, or without a word, beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With it each node has a
-//! connection of its own, as the agent does: it ends with the beat, unless the server says that it is held, and the next takes up its
-//! TLS session. HELD is `server.held_connections`.
+//! With `plain`, or without a word, beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With `tls`
+//! each node has a connection of its own, as the agent does: it ends with the beat, unless the server says that it is held, and the next
+//! takes up its TLS session. HELD is `server.held_connections`.
 
 #![expect(
     clippy::print_stdout,

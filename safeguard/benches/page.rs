@@ -1,7 +1,7 @@
 //! What the Compliance Explorer's pages cost the server: `cargo bench -p safeguard --bench page [-- NODES [TIMES]]`.
 //!
-//! A simulated fleet, with all its results and some 20 findings a node, is asked for by HTTP over one connection. Between two questions something
-//! happens to a node, so that no page is one that was made before; the first page is asked for once more, when it is.
+//! A simulated fleet, with all its results and some 20 findings a node, is asked for by HTTP over one connection. Between two questions
+//! something happens to a node, so that no page is one that was made before; the first page is asked for once more, when it is.
 
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program to measure with")]
 

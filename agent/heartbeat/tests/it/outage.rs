@@ -58,15 +58,21 @@ async fn what_the_spool_had_to_drop_is_declared() {
     assert!(rig.stored::<i64>("SELECT COUNT(*) FROM gap WHERE declared <> 0") > 0);
 }
 
+/// A disk of its own for the node's state; `None`, and said, where the test has no right to it.
+fn small_disk(rig: &Rig, test: &str) -> Option<SmallDisk> {
+    let disk = SmallDisk::mount(&rig.settings.state_dir, "256k");
+    if disk.is_none() {
+        assert!(!nix::unistd::geteuid().is_root() || std::env::var_os("CI").is_none(), "root may mount a tmpfs");
+        println!("left out without root: {test}");
+    }
+    disk
+}
+
 /// On a full disk there is room for one beat that waits. It is sent when somebody answers, however much there would be to tell.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_on_a_full_disk_silences_nobody_for_longer() {
     let mut rig = Rig::new().await;
-    let Some(disk) = SmallDisk::mount(&rig.settings.state_dir, "256k") else {
-        assert!(!nix::unistd::geteuid().is_root() || std::env::var_os("CI").is_none(), "root may mount a tmpfs");
-        println!("left out without root: an_outage_on_a_full_disk_silences_nobody_for_longer");
-        return;
-    };
+    let Some(disk) = small_disk(&rig, "an_outage_on_a_full_disk_silences_nobody_for_longer") else { return };
     rig.settings.interval = Some(Duration::from_secs(3_600));
     rig.start();
     let before = rig.acknowledged(1).await.sequence;
@@ -91,11 +97,7 @@ async fn an_outage_on_a_full_disk_silences_nobody_for_longer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_boot_on_a_full_disk_enrols_once_and_loses_nothing() {
     let mut rig = Rig::new().await;
-    let Some(disk) = SmallDisk::mount(&rig.settings.state_dir, "256k") else {
-        assert!(!nix::unistd::geteuid().is_root() || std::env::var_os("CI").is_none(), "root may mount a tmpfs");
-        println!("left out without root: a_boot_on_a_full_disk_enrols_once_and_loses_nothing");
-        return;
-    };
+    let Some(disk) = small_disk(&rig, "a_boot_on_a_full_disk_enrols_once_and_loses_nothing") else { return };
     rig.settings.interval = Some(Duration::from_secs(3_600));
     rig.start();
     let before = rig.acknowledged(1).await.sequence;

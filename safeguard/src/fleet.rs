@@ -37,6 +37,8 @@ pub struct Node {
     pub place: [String; 2],
     /// Its node group.
     pub group: Option<String>,
+    /// The key that it speaks with now: the only one that is not retired.
+    pub key: Option<[u8; 32]>,
     /// What its state follows from.
     pub known: Known,
     /// Its state.
@@ -77,19 +79,15 @@ impl Fleet {
             let last = row.last_digest.and_then(|digest| digest.parse().ok());
             let chain = Chain { sequence: row.sequence, last };
             let key = Key { no: row.no, node_id: row.node_id, boot_id: row.boot_id, retired_ms: row.retired_ms, chain };
+            if key.retired_ms.is_none()
+                && let Some(node) = fleet.nodes.get_mut(&key.node_id)
+            {
+                node.key = Some(*public.as_bytes());
+            }
             fleet.keys.insert(*public.as_bytes(), key);
         }
         fleet.reports = loaded.reports.iter().filter_map(|digest| digest.parse().ok()).collect();
         fleet
-    }
-
-    /// The key that a node speaks with now.
-    #[must_use]
-    pub fn key_of(&self, node_id: i64) -> Option<([u8; 32], &Key)> {
-        self.keys
-            .iter()
-            .find(|(_, key)| key.node_id == node_id && key.retired_ms.is_none())
-            .map(|(public, key)| (*public, key))
     }
 }
 
@@ -100,6 +98,7 @@ fn node(row: NodeRow, enrolled: bool) -> Node {
         instance: row.instance,
         place: row.place,
         group: row.group,
+        key: None,
         known: Known {
             first_seen_ms: row.first_seen_ms,
             enrolled,

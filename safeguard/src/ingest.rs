@@ -151,8 +151,7 @@ impl Ingest {
     }
 
     async fn acknowledged(&self, body: Vec<u8>) -> Result<Acknowledgement, (Digest, Refused)> {
-        let unread = Digest::of(&body);
-        let refused = |refused: Refused| (unread, refused);
+        let refused = |refused: Refused| (Digest::of(&body), refused);
         let envelope = Envelope::read(&body, limits::BEAT_BYTES).map_err(|e| refused(unfit(&e)))?;
         let id = envelope.key_id().ok_or_else(|| refused(Refused::new(Code::Malformed, "there is no signature")))?;
         let unknown = || refused(Refused::new(Code::UnknownKey, "no node is known by this key"));

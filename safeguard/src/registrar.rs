@@ -28,7 +28,7 @@ pub const QUEUE: usize = 2_048;
 /// Jobs in one transaction at most.
 const TOGETHER: usize = 512;
 /// What comes within this time is stored together: a commit costs more than a beat, and nobody notices so short a wait.
-const LINGER: Duration = Duration::from_millis(8);
+const LINGER: Duration = Duration::from_millis(12);
 
 /// Why something was not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,7 +21,7 @@ pub use batch::{Batch, Enrolling, Heard};
 pub use load::{KeyRow, Loaded, NodeRow};
 
 /// The version of the tables. A file of a later one is refused.
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 const TABLES: &str = include_str!("store/schema.sql");
 /// What version 2 has more than version 1.
 const SECOND: &str = include_str!("store/ec2_place.sql");
@@ -29,6 +29,8 @@ const SECOND: &str = include_str!("store/ec2_place.sql");
 const THIRD: &str = include_str!("store/cluster_place.sql");
 /// What version 4 has otherwise than version 3.
 const FOURTH: &str = include_str!("store/cluster_tenant.sql");
+/// What version 5 has otherwise than version 4.
+const FIFTH: &str = include_str!("store/heard.sql");
 
 /// How long another process may hold the file before a write fails: an operator who looks at it with a tool.
 const BUSY: Duration = Duration::from_secs(5);
@@ -81,10 +83,11 @@ impl Store {
         db.execute_batch(pragmas).map_err(failed)?;
         let found: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
         let lacking: &[&str] = match found {
-            0 => &[TABLES, SECOND, THIRD, FOURTH],
-            1 => &[SECOND, THIRD, FOURTH],
-            2 => &[THIRD, FOURTH],
-            3 => &[FOURTH],
+            0 => &[TABLES, SECOND, THIRD, FOURTH, FIFTH],
+            1 => &[SECOND, THIRD, FOURTH, FIFTH],
+            2 => &[THIRD, FOURTH, FIFTH],
+            3 => &[FOURTH, FIFTH],
+            4 => &[FIFTH],
             VERSION => &[],
             found => return Err(StoreError::Later { path: path.to_owned(), found }),
         };
@@ -130,48 +133,4 @@ pub fn create(path: &Path) -> Result<Connection, StoreError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use rusqlite::Connection;
-
-    use super::{SECOND, Store, TABLES, THIRD, VERSION, create};
-
-    #[test]
-    fn a_store_of_a_later_program_is_refused() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s.db");
-        create(&path).unwrap().pragma_update(None, "user_version", VERSION + 1).unwrap();
-        let said = Store::open(&path).unwrap_err().to_string();
-        assert!(said.contains(&format!("version {}", VERSION + 1)) && said.contains("s.db"), "{said}");
-    }
-
-    #[test]
-    fn a_store_of_a_version_before_gets_what_it_lacks_and_keeps_what_it_has() {
-        let node = "INSERT INTO node (tenant, account, region, instance_id, cluster, node_name, assurance, first_seen_ms, state,
-                      state_since_ms, reasons, simulated) VALUES ('t', '1', 'r', 'i-1', 'c', 'n', 'none', 1, 'missing', 1, '[]', 0)";
-        let place = "INSERT INTO ec2_place (account, region, instances) VALUES ('1', 'r', 7)";
-        let cluster = "INSERT INTO cluster_place (cluster) VALUES ('c'); UPDATE node SET cluster_state = 'absent'";
-        for (version, tables, rows, places) in [
-            (1, &[TABLES][..], &[node][..], 0),
-            (2, &[TABLES, SECOND], &[node, place], 1),
-            (3, &[TABLES, SECOND, THIRD], &[node, place, cluster], 1),
-        ] {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("s.db");
-            let before = Connection::open(&path).unwrap();
-            tables.iter().chain(rows).for_each(|sql| before.execute_batch(sql).unwrap());
-            before.pragma_update(None, "user_version", version).unwrap();
-            drop(before);
-            for _ in 0..2 {
-                let db = create(&path).unwrap();
-                let count = |table: &str| {
-                    let sql = format!("SELECT COUNT(*) FROM {table}");
-                    db.query_row(&sql, [], |row| row.get::<_, i64>(0)).unwrap()
-                };
-                let all = (count("node WHERE cluster_state IS NULL"), count("ec2_place"), count("cluster_place"));
-                assert_eq!(all, (1, places, 0), "{version}");
-                let now: i64 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
-                assert_eq!(now, VERSION);
-            }
-        }
-    }
-}
+mod tests;

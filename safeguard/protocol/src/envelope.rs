@@ -121,11 +121,19 @@ pub struct Opened<T> {
     pub payload: Vec<u8>,
 }
 
+/// Room for a payload: most statements have no more bytes. A vector that grows by itself is copied each time.
+const PAYLOAD_BYTES: usize = 2_048;
+
+fn json<T: Serialize>(content: &T, room: usize) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(room);
+    serde_json::to_writer(&mut bytes, content)?;
+    Ok(bytes)
+}
+
 /// What is signed (DSSE, "PAE"): lengths are decimal, in bytes.
 fn pre_authentication_encoding(media_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut message = format!("DSSEv1 {} {media_type} {} ", media_type.len(), payload.len()).into_bytes();
-    message.extend_from_slice(payload);
-    message
+    let head = format!("DSSEv1 {} {media_type} {} ", media_type.len(), payload.len());
+    [head.as_bytes(), payload].concat()
 }
 
 impl Envelope {
@@ -145,7 +153,7 @@ impl Envelope {
     /// # Errors
     /// When it cannot be written as JSON; the types of this crate can.
     pub fn seal_json<T: Serialize>(kind: Kind, content: &T, key: &SigningKey) -> serde_json::Result<(Self, Digest)> {
-        let payload = serde_json::to_vec(content)?;
+        let payload = json(content, PAYLOAD_BYTES)?;
         Ok((Self::seal(kind, &payload, key), Digest::of(&payload)))
     }
 
@@ -167,7 +175,8 @@ impl Envelope {
     /// As it goes over the wire.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("an envelope is three strings, which JSON can hold")
+        // The names of its parts, a key and a signature are some 300 bytes.
+        json(self, self.payload.len() + 512).expect("an envelope is three strings, which JSON can hold")
     }
 
     /// What its payload claims to be.

@@ -83,7 +83,6 @@ impl Registrar {
         let newest = matches!(place, Place::Newest { .. });
         let live = newest && late.is_none();
         let heard = Heard {
-            node_id: key.node_id,
             key_no: key.no,
             statement,
             digest: opened.digest,
@@ -137,9 +136,12 @@ impl Registrar {
         let Some(node) = self.fleet.nodes.get_mut(&node_id) else { return Ok(()) };
         node.known.late = late.map(|late| (late, now_ms));
         if late.is_some() {
-            return batch.heard_late(node_id, now_ms);
+            return Ok(());
         }
-        batch.heard(node_id, statement, now_ms)?;
+        let (critical, more) = statement.assessment.as_ref().map_or((&[][..], 0), |a| (&a.critical, a.critical_more));
+        if node.known.critical != critical || node.known.critical_more != more || node.group != statement.node_group {
+            batch.stands(node_id, statement)?;
+        }
         let assessed_before = node.known.assessed_ms;
         node.known.hear(statement, now_ms);
         node.group.clone_from(&statement.node_group);
@@ -319,5 +321,8 @@ struct Said<'a> {
 }
 
 fn json_of(value: &impl Serialize) -> Vec<u8> {
-    serde_json::to_vec(value).unwrap_or_default()
+    let mut json = Vec::with_capacity(2_048);
+    // These types can be written, and memory takes all.
+    drop(serde_json::to_writer(&mut json, value));
+    json
 }

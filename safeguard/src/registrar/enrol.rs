@@ -4,7 +4,6 @@ use safeguard_protocol::{Assurance, Code, Enrolment, Opened, Posture, State};
 use serde_json::json;
 
 use super::{Known, Refused, Registrar};
-use crate::chain::Chain;
 use crate::fleet::{Key, Node};
 use crate::states;
 use crate::store::{Batch, Enrolling};
@@ -35,7 +34,7 @@ impl Registrar {
         };
         let key_id = opened.key.id().to_string();
         let public_key = opened.key.to_string();
-        let spoke = existing.is_some_and(|id| self.fleet.key_of(id).is_some());
+        let before = existing.and_then(|id| self.fleet.nodes.get(&id)).and_then(|node| node.key);
         let chain = known.as_ref().map(|key| key.chain).unwrap_or_default();
         let [tenant, account, region, id] = &instance;
         let enrolling = Enrolling {
@@ -47,19 +46,24 @@ impl Registrar {
             pending_time_ms: verified.pending_time_ms,
             key: [&key_id, &public_key],
             boot_id: &said.boot_id,
-            sequence: chain.sequence,
             simulated: self.simulated,
         };
         let (node_id, no) = batch.enrol(&enrolling, now_ms)?;
         let detail =
             json!({ "key": key_id, "boot": said.boot_id, "assurance": verified.assurance, "role": verified.role_arn });
         batch.event(Some(node_id), kind, &detail, now_ms)?;
-        self.take_key(opened, (node_id, no), chain, now_ms);
+        if let Some(replaced) = before.and_then(|key| self.fleet.keys.get_mut(&key)) {
+            replaced.retired_ms = replaced.retired_ms.or(Some(now_ms));
+        }
+        let key = Key { no, node_id, boot_id: said.boot_id.clone(), retired_ms: None, chain };
+        self.fleet.keys.insert(*opened.key.as_bytes(), key);
+        self.keys.put(std::iter::once(opened.key));
         let node = self.fleet.nodes.entry(node_id).or_insert_with(|| {
             Box::new(Node {
                 instance: instance.clone(),
                 place: Default::default(),
                 group: None,
+                key: None,
                 known: states::Known { first_seen_ms: now_ms, next_due_ms: 60_000, ..states::Known::default() },
                 posture: Posture { state: State::NeverEnrolled, since_ms: now_ms, reasons: Vec::new() },
                 content: None,
@@ -71,8 +75,9 @@ impl Registrar {
         node.readiness = node.readiness.filter(|_| node.place[0] == said.cluster);
         node.place = [said.cluster.clone(), said.node_name.clone()];
         node.group.clone_from(&said.node_group);
+        node.key = Some(*opened.key.as_bytes());
         node.pending_time_ms = verified.pending_time_ms;
-        if !spoke {
+        if before.is_none() {
             // EC2 may have told of it long ago: its first beat is due from now on.
             node.known.first_seen_ms = now_ms;
         }
@@ -112,7 +117,7 @@ impl Registrar {
             return Ok("enrolled-again");
         }
         // EC2 told of it before it spoke.
-        if existing.is_none_or(|id| self.fleet.key_of(id).is_none()) {
+        if node.key.is_none() {
             return Ok("enrolled");
         }
         if verified.assurance < Assurance::IdentitySts {
@@ -121,15 +126,6 @@ impl Registrar {
             return Err(Refused::new(Code::KeyConflict, message));
         }
         Ok("rekeyed")
-    }
-
-    fn take_key(&mut self, opened: &Opened<Enrolment>, (node_id, no): (i64, i64), chain: Chain, now_ms: i64) {
-        for key in self.fleet.keys.values_mut().filter(|key| key.node_id == node_id) {
-            key.retired_ms = key.retired_ms.or(Some(now_ms));
-        }
-        let key = Key { no, node_id, boot_id: opened.content.boot_id.clone(), retired_ms: None, chain };
-        self.fleet.keys.insert(*opened.key.as_bytes(), key);
-        self.keys.put(std::iter::once(opened.key));
     }
 
     /// Notes a refusal; the same again within a minute is only counted.

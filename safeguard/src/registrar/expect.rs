@@ -80,6 +80,7 @@ impl Registrar {
             instance: key.clone(),
             place: [cluster, instance.instance_id.clone()],
             group: instance.node_group.clone(),
+            key: None,
             known: states::Known { first_seen_ms, next_due_ms: 60_000, ..states::Known::default() },
             posture: Posture { state: State::NeverEnrolled, since_ms: now_ms, reasons: Vec::new() },
             content: None,

@@ -60,6 +60,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Resumed<S> {
         self.read.advance(most);
         if self.read.is_empty() {
             self.read = Bytes::new();
+            // With what has come meanwhile: a request that was told by its first byte is then read at once. An end or an error will be
+            // there the next time, too.
+            drop(Pin::new(&mut self.stream).poll_read(context, into));
         }
         Poll::Ready(Ok(()))
     }

@@ -8,8 +8,6 @@ use safeguard_protocol::{Digest, Posture, Statement};
 use super::{report, tidy};
 use crate::expected::{Instance, Place};
 
-const HOUR_MS: i64 = 3_600_000;
-
 /// Writes that are committed together.
 #[derive(Debug)]
 pub struct Batch<'a>(Transaction<'a>);
@@ -33,8 +31,6 @@ pub struct Enrolling<'a> {
     pub key: [&'a str; 2],
     /// The boot.
     pub boot_id: &'a str,
-    /// The highest sequence number that the key may have signed before.
-    pub sequence: u64,
     /// Whether the node is made up, for a demonstration.
     pub simulated: bool,
 }
@@ -42,8 +38,6 @@ pub struct Enrolling<'a> {
 /// A beat that is taken.
 #[derive(Debug)]
 pub struct Heard<'a> {
-    /// The node.
-    pub node_id: i64,
     /// The key's number.
     pub key_no: i64,
     /// What it says.
@@ -52,7 +46,7 @@ pub struct Heard<'a> {
     pub digest: Digest,
     /// By our clock.
     pub received_ms: i64,
-    /// Whether it tells of now.
+    /// Whether it tells of now. What does is the newest.
     pub live: bool,
     /// Whether it moves the chain on.
     pub newest: bool,
@@ -87,15 +81,15 @@ impl<'a> Batch<'a> {
         let [cluster, name] = new.place;
         let mut node = self.0.prepare_cached(
             "INSERT INTO node (tenant, account, region, instance_id, cluster, node_group, node_name, image_id, assurance,
-                 pending_time_ms, first_seen_ms, state, state_since_ms, reasons, next_due_s, critical, critical_more, simulated)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'never-enrolled', ?11, '[]', 60, '[]', 0, ?12)
+                 pending_time_ms, first_seen_ms, state, state_since_ms, reasons, simulated)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'never-enrolled', ?11, '[]', ?12)
              ON CONFLICT (tenant, account, region, instance_id) DO UPDATE SET cluster = excluded.cluster,
                  -- What another cluster said says nothing of this one.
                  cluster_state = CASE WHEN node.cluster = excluded.cluster THEN node.cluster_state END,
                  node_group = excluded.node_group, node_name = excluded.node_name, image_id = excluded.image_id,
                  first_seen_ms = CASE WHEN node.assurance = 'none' THEN excluded.first_seen_ms ELSE node.first_seen_ms END,
                  assurance = excluded.assurance, pending_time_ms = excluded.pending_time_ms, retired_ms = NULL
-             RETURNING id",
+             RETURNING id, key_no",
         )?;
         let group = new.node_group;
         let values = params![
@@ -112,15 +106,25 @@ impl<'a> Batch<'a> {
             now_ms,
             new.simulated
         ];
-        let node_id: i64 = node.query_row(values, |row| row.get(0))?;
+        let (node_id, before): (i64, Option<i64>) = node.query_row(values, |row| Ok((row.get(0)?, row.get(1)?)))?;
         let [key_id, public_key] = new.key;
         let mut key = self.0.prepare_cached(
-            "INSERT INTO node_key (key_id, node_id, public_key, boot_id, enrolled_ms, sequence) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            "INSERT INTO node_key (key_id, node_id, public_key, boot_id, enrolled_ms) VALUES (?1, ?2, ?3, ?4, ?5)
              ON CONFLICT (key_id) DO UPDATE SET boot_id = excluded.boot_id, enrolled_ms = excluded.enrolled_ms
              RETURNING key_no",
         )?;
-        let values = params![key_id, node_id, public_key, new.boot_id, now_ms, whole(new.sequence)];
+        let values = params![key_id, node_id, public_key, new.boot_id, now_ms];
         let key_no: i64 = key.query_row(values, |row| row.get(0))?;
+        // When the node was heard does not depend on which key it speaks with.
+        self.0
+            .prepare_cached(
+                "INSERT INTO heard (key_no, sequence, last_beat_ms, last_live_ms, next_due_s, assessed_ms)
+                 SELECT ?1, 0, h.last_beat_ms, h.last_live_ms, coalesce(h.next_due_s, 60), h.assessed_ms
+                 FROM (SELECT 1) one LEFT JOIN heard h ON h.key_no = ?2 WHERE TRUE
+                 ON CONFLICT (key_no) DO NOTHING",
+            )?
+            .execute(params![key_no, before])?;
+        self.0.prepare_cached("UPDATE node SET key_no = ?2 WHERE id = ?1")?.execute([node_id, key_no])?;
         self.0
             .prepare_cached(
                 "UPDATE node_key SET retired_ms = ?3 WHERE node_id = ?1 AND key_no <> ?2 AND retired_ms IS NULL",
@@ -235,7 +239,7 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When it cannot be written.
     pub fn beat(&self, heard: &Heard<'_>) -> rusqlite::Result<()> {
-        let Heard { node_id, key_no, statement, digest, received_ms, live, newest, gap } = heard;
+        let Heard { key_no, statement, digest, received_ms, live, newest, gap } = heard;
         let beat = &statement.beat;
         self.0
             .prepare_cached(
@@ -246,58 +250,44 @@ impl<'a> Batch<'a> {
                 whole(beat.sequence),
                 received_ms,
                 beat.made_at_ms,
-                i64::from(!live),
+                i64::from(!live) + 2 * i64::from(*gap),
                 crate::chain::short(digest)
             ])?;
-        self.0
-            .prepare_cached(
-                "INSERT INTO beat_hour (node_id, hour_ms, live, late, gaps) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT (node_id, hour_ms) DO UPDATE SET live = live + excluded.live, late = late + excluded.late,
-                     gaps = gaps + excluded.gaps",
-            )?
-            .execute(params![node_id, received_ms - received_ms.rem_euclid(HOUR_MS), live, !live, gap])?;
-        if *newest {
+        let (sequence, digest) = (whole(beat.sequence), digest.to_string());
+        if *live {
+            let assessed_ms = statement.assessment.as_ref().map(|a| a.finished_at_ms.min(*received_ms));
             self.0
-                .prepare_cached("UPDATE node_key SET sequence = ?2, last_digest = ?3 WHERE key_no = ?1")?
-                .execute(params![key_no, whole(beat.sequence), digest.to_string()])?;
+                .prepare_cached(
+                    "UPDATE heard SET sequence = ?2, last_digest = ?3, last_beat_ms = ?4, last_live_ms = ?4, next_due_s = ?5,
+                         assessed_ms = ?6
+                     WHERE key_no = ?1",
+                )?
+                .execute(params![key_no, sequence, digest, received_ms, beat.next_due_s, assessed_ms])?;
+        } else if *newest {
+            // What it said may be old.
+            self.0
+                .prepare_cached(
+                    "UPDATE heard SET sequence = ?2, last_digest = ?3, last_beat_ms = ?4 WHERE key_no = ?1",
+                )?
+                .execute(params![key_no, sequence, digest, received_ms])?;
         }
         Ok(())
     }
 
-    /// That a node spoke, and nothing of what it said: it may be old.
+    /// Of which group a node is now, and which critical controls fail there.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn heard_late(&self, node_id: i64, now_ms: i64) -> rusqlite::Result<()> {
-        self.0
-            .prepare_cached("UPDATE node SET last_beat_ms = ?2 WHERE id = ?1")?
-            .execute(params![node_id, now_ms])
-            .map(drop)
-    }
-
-    /// What the newest beat changes of its node, if it is live.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn heard(&self, node_id: i64, statement: &Statement, now_ms: i64) -> rusqlite::Result<()> {
+    pub fn stands(&self, node_id: i64, statement: &Statement) -> rusqlite::Result<()> {
         let assessment = statement.assessment.as_ref();
         let critical = assessment.map(|a| serde_json::to_string(&a.critical).unwrap_or_default());
         self.0
-            .prepare_cached(
-                "UPDATE node SET last_beat_ms = ?2, last_live_ms = ?2, next_due_s = ?3, assessed_ms = ?4, critical = ?5,
-                     critical_more = ?6, cluster = ?7, node_group = ?8, node_name = ?9
-                 WHERE id = ?1",
-            )?
+            .prepare_cached("UPDATE node SET critical = ?2, critical_more = ?3, node_group = ?4 WHERE id = ?1")?
             .execute(params![
                 node_id,
-                now_ms,
-                statement.beat.next_due_s,
-                assessment.map(|a| a.finished_at_ms.min(now_ms)),
                 critical.as_deref().unwrap_or("[]"),
                 assessment.map_or(0, |a| a.critical_more),
-                statement.cluster,
                 statement.node_group,
-                statement.node_name,
             ])?;
         Ok(())
     }
@@ -307,15 +297,19 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// When it cannot be written.
     pub fn content(&self, node_id: i64, digest: &str, body: &str, now_ms: i64) -> rusqlite::Result<()> {
-        let mut put = self.0.prepare_cached(
-            "INSERT INTO content (node_id, digest, said_ms, body) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (node_id) DO UPDATE SET digest = excluded.digest, said_ms = excluded.said_ms, body = excluded.body
-             RETURNING id",
-        )?;
-        let id: i64 = put.query_row(params![node_id, digest, now_ms, body], |row| row.get(0))?;
-        self.0
-            .prepare_cached("UPDATE node SET content_id = ?2 WHERE id = ?1 AND content_id IS NULL")?
-            .execute(params![node_id, id])?;
+        // Not one statement that inserts or updates and tells of which row: for that SQLite keeps a journal and a table of its own.
+        let changed = self
+            .0
+            .prepare_cached("UPDATE content SET digest = ?2, said_ms = ?3, body = ?4 WHERE node_id = ?1")?
+            .execute(params![node_id, digest, now_ms, body])?;
+        if changed == 0 {
+            self.0
+                .prepare_cached("INSERT INTO content (node_id, digest, said_ms, body) VALUES (?1, ?2, ?3, ?4)")?
+                .execute(params![node_id, digest, now_ms, body])?;
+            self.0
+                .prepare_cached("UPDATE node SET content_id = ?2 WHERE id = ?1")?
+                .execute([node_id, self.0.last_insert_rowid()])?;
+        }
         Ok(())
     }
 

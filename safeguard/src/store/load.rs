@@ -81,10 +81,10 @@ pub struct Loaded {
 
 pub(super) fn load(db: &Connection) -> rusqlite::Result<Loaded> {
     let nodes = "SELECT n.id, n.tenant, n.account, n.region, n.instance_id, n.cluster, n.node_name, n.first_seen_ms, n.state,
-                        n.state_since_ms, n.reasons, n.last_live_ms, coalesce(n.next_due_s, 60), n.assessed_ms, n.critical, n.critical_more,
+                        n.state_since_ms, n.reasons, h.last_live_ms, coalesce(h.next_due_s, 60), h.assessed_ms, n.critical, n.critical_more,
                         n.suspicion, n.retired_ms IS NOT NULL, c.digest, c.said_ms, n.pending_time_ms, n.assurance, n.ec2_state, n.acquitted,
                         nullif(n.node_group, ''), n.cluster_state
-                 FROM node n LEFT JOIN content c ON c.node_id = n.id
+                 FROM node n LEFT JOIN content c ON c.node_id = n.id LEFT JOIN heard h ON h.key_no = n.key_no
                  -- One that is filled in and never spoke stays as it is.
                  WHERE n.simulated = 0 OR EXISTS (SELECT 1 FROM node_key k WHERE k.node_id = n.id AND length(k.public_key) = 43)";
     let node = |row: &rusqlite::Row<'_>| {
@@ -124,7 +124,8 @@ pub(super) fn load(db: &Connection) -> rusqlite::Result<Loaded> {
             last_digest: row.get(6)?,
         })
     };
-    let keys = "SELECT key_no, node_id, public_key, boot_id, retired_ms, sequence, last_digest FROM node_key";
+    let keys = "SELECT k.key_no, k.node_id, k.public_key, k.boot_id, k.retired_ms, h.sequence, h.last_digest
+                FROM node_key k JOIN heard h ON h.key_no = k.key_no";
     Ok(Loaded {
         nodes: db.prepare(nodes)?.query_map([], node)?.collect::<Result<_, _>>()?,
         keys: db.prepare(keys)?.query_map([], key)?.collect::<Result<_, _>>()?,

@@ -80,9 +80,13 @@ pub fn break_one(db: &mut Connection, now_ms: i64) -> rusqlite::Result<Option<(i
         params![id, now_ms, control.policy],
     )?;
     all.execute(
-        "UPDATE node SET state = 'non-compliant', state_since_ms = ?2, reasons = ?3, assessed_ms = ?2, last_live_ms = ?2,
-           last_beat_ms = ?2 WHERE id = ?1",
+        "UPDATE node SET state = 'non-compliant', state_since_ms = ?2, reasons = ?3 WHERE id = ?1",
         params![id, now_ms, reasons],
+    )?;
+    all.execute(
+        "UPDATE heard SET assessed_ms = ?2, last_live_ms = ?2, last_beat_ms = ?2
+         WHERE key_no = (SELECT key_no FROM node WHERE id = ?1)",
+        params![id, now_ms],
     )?;
     all.execute(
         "INSERT INTO state_change (node_id, at_ms, from_state, to_state, reasons) VALUES (?1, ?2, 'compliant', 'non-compliant', ?3)",
@@ -114,6 +118,7 @@ fn places(nodes: u32) -> impl Iterator<Item = &'static Place> {
 struct Writer<'a> {
     node: Statement<'a>,
     key: Statement<'a>,
+    heard: Statement<'a>,
     content: Statement<'a>,
     result: Statement<'a>,
     finding: Statement<'a>,
@@ -129,13 +134,15 @@ impl<'a> Writer<'a> {
         Ok(Self {
             node: db.prepare(
                 "INSERT INTO node (id, tenant, account, region, instance_id, cluster, node_group, node_name, image_id, assurance,
-                   pending_time_ms, first_seen_ms, state, state_since_ms, reasons, last_live_ms, last_beat_ms, next_due_s,
-                   assessed_ms, content_id, simulated)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, 1)",
+                   pending_time_ms, first_seen_ms, state, state_since_ms, reasons, content_id, key_no, simulated)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?16, 1)",
             )?,
             key: db.prepare(
-                "INSERT INTO node_key (key_id, node_id, public_key, boot_id, enrolled_ms, retired_ms, sequence, last_digest)
-                 VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6, NULL)",
+                "INSERT INTO node_key (key_no, key_id, node_id, public_key, boot_id, enrolled_ms) VALUES (?1, ?2, ?1, ?2, ?3, ?4)",
+            )?,
+            heard: db.prepare(
+                "INSERT INTO heard (key_no, sequence, last_beat_ms, last_live_ms, next_due_s, assessed_ms)
+                 VALUES (?1, ?2, ?3, ?3, 75, ?4)",
             )?,
             content: db.prepare("INSERT INTO content (id, node_id, digest, said_ms, body) VALUES (?1, ?1, ?2, 0, ?3)")?,
             result: db.prepare(

@@ -2,6 +2,8 @@
 
 use rusqlite::{Transaction, params};
 
+const HOUR_MS: i64 = 3_600_000;
+
 /// From when on things are kept: everything that is older is deleted.
 #[derive(Debug, Clone, Copy)]
 pub struct Kept {
@@ -31,9 +33,19 @@ pub(super) fn tidy(db: &Transaction<'_>, after_key: i64, keys: u32, kept: &Kept)
     let mut next = db.prepare_cached("SELECT key_no FROM node_key WHERE key_no > ?1 ORDER BY key_no LIMIT ?2")?;
     let due: Vec<i64> = next.query_map(params![after_key, keys], |row| row.get(0))?.collect::<Result<_, _>>()?;
     // A key's beats lie together, in the order of time.
+    let mut sum = db.prepare_cached(
+        "INSERT INTO beat_hour (node_id, hour_ms, live, late, gaps)
+         SELECT k.node_id, b.received_ms - b.received_ms % 3600000, sum(1 - b.kind % 2), sum(b.kind % 2), sum(b.kind / 2)
+         FROM beat b JOIN node_key k ON k.key_no = b.key_no WHERE b.key_no = ?1 AND b.received_ms < ?2 GROUP BY 1, 2
+         ON CONFLICT (node_id, hour_ms) DO UPDATE SET live = live + excluded.live, late = late + excluded.late,
+             gaps = gaps + excluded.gaps",
+    )?;
     let mut old = db.prepare_cached("DELETE FROM beat WHERE key_no = ?1 AND received_ms < ?2")?;
+    // Whole hours: what is summed up once is not added to.
+    let from_ms = kept.beats_ms - kept.beats_ms.rem_euclid(HOUR_MS);
     for key in &due {
-        old.execute(params![key, kept.beats_ms])?;
+        sum.execute(params![key, from_ms])?;
+        old.execute(params![key, from_ms])?;
     }
     if let Some(last) = due.last() {
         return Ok(Some(*last));

@@ -33,9 +33,9 @@ async fn a_replay_is_a_duplicate_and_proves_nothing() {
     let said = node.next();
     assert_eq!(node.say(&said).await.unwrap().received, Received::Live);
     node.beat().await.unwrap();
-    let live: i64 = safeguard.stored("SELECT last_live_ms FROM node");
+    let live: i64 = safeguard.stored("SELECT last_live_ms FROM heard");
     assert_eq!(node.say(&said).await.unwrap().received, Received::Duplicate);
-    assert_eq!(safeguard.stored::<i64>("SELECT last_live_ms FROM node"), live);
+    assert_eq!(safeguard.stored::<i64>("SELECT last_live_ms FROM heard"), live);
     assert_eq!(safeguard.stored::<i64>("SELECT count(*) FROM beat"), 2);
 }
 
@@ -80,7 +80,7 @@ async fn a_clock_that_is_off_by_an_hour_is_never_live() {
         statement.beat.made_at_ms += hour;
         assert_eq!(node.say(&statement).await.unwrap().received, Received::Late);
     }
-    assert_eq!(safeguard.stored::<Option<i64>>("SELECT last_live_ms FROM node"), None);
+    assert_eq!(safeguard.stored::<Option<i64>>("SELECT last_live_ms FROM heard"), None);
 }
 
 /// Somebody who had the node for a while signed what it is to say later, and promised to speak but once an hour. That keeps it alive
@@ -132,7 +132,7 @@ async fn a_nonce_is_of_the_node_that_it_was_given_to_and_holds_over_a_restart() 
         statement.beat.server_nonce = nonce;
         assert_eq!(node.say(&statement).await.unwrap().received, Received::Late);
     }
-    assert_eq!(safeguard.stored::<Option<i64>>("SELECT last_live_ms FROM node WHERE id = 1"), None);
+    assert_eq!(safeguard.stored::<Option<i64>>("SELECT last_live_ms FROM heard WHERE key_no = 1"), None);
     assert_eq!(node.beat().await.unwrap().received, Received::Live);
     let safeguard = safeguard.restart().await;
     node.url = safeguard.url();
@@ -153,7 +153,7 @@ async fn a_late_beat_changes_nothing_but_that_it_was_heard() {
     let taken = node.say(&statement).await.unwrap();
     assert_eq!(taken.want, [], "its report is not how the node stands");
     assert_eq!((taken.received, taken.posture.state), (Received::Late, State::NonCompliant));
-    assert_eq!(safeguard.stored::<i64>("SELECT next_due_s FROM node"), 60);
+    assert_eq!(safeguard.stored::<i64>("SELECT next_due_s FROM heard"), 60);
     assert_eq!(node.beat().await.unwrap().posture.state, State::Compliant);
 }
 

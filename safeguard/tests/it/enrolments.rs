@@ -43,6 +43,34 @@ async fn without_the_word_of_sts_nobody_takes_the_place_of_a_key() {
     node.beat().await.unwrap();
 }
 
+/// What is known of a node does not begin anew with a key: when it was heard, when it was assessed.
+#[tokio::test]
+async fn a_node_with_another_key_is_as_it_was_until_it_speaks() {
+    let safeguard = Safeguard::start().await;
+    let mut node = safeguard.node(1).await;
+    node.beat().await.unwrap();
+    let heard = || {
+        let of = "SELECT last_live_ms || ' ' || last_beat_ms || ' ' || assessed_ms FROM heard h JOIN node n ON n.key_no = h.key_no";
+        safeguard.stored::<String>(of)
+    };
+    let before = heard();
+    let mut rekeyed = node.copy();
+    rekeyed.new_key();
+    rekeyed.enrol().await.unwrap();
+    assert_eq!(heard(), before);
+    assert_eq!(safeguard.stored::<i64>("SELECT count(*) FROM node_key WHERE retired_ms IS NOT NULL"), 1);
+    assert_eq!(code(node.beat().await), Code::RetiredKey);
+    let safeguard = safeguard.restart().await;
+    rekeyed.url = safeguard.url();
+    assert_eq!(
+        safeguard.stored::<String>("SELECT state FROM node"),
+        "suspect",
+        "the key that was replaced spoke again"
+    );
+    rekeyed.beat().await.unwrap();
+    assert_eq!(safeguard.stored::<i64>("SELECT sequence FROM heard WHERE key_no = 2"), 1);
+}
+
 #[tokio::test]
 async fn a_key_that_is_not_enrolled_is_not_heard() {
     let safeguard = Safeguard::start().await;

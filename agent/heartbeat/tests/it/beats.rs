@@ -178,5 +178,5 @@ async fn a_node_without_a_posture_says_nothing() {
     assert_eq!(rig.heartbeat().preview().await, None);
     rig.postures.send_replace(Some(std::sync::Arc::new(crate::rig::posture())));
     rig.acknowledged(1).await;
-    assert_ne!(rig.stored::<String>("SELECT last_digest FROM node_key"), Digest::of(b"").to_string());
+    assert_ne!(rig.stored::<String>("SELECT last_digest FROM heard"), Digest::of(b"").to_string());
 }

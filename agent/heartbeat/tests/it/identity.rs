@@ -116,7 +116,7 @@ async fn a_state_directory_of_long_ago_learns_the_number_that_the_safeguard_know
     rig.start();
     rig.acknowledged(1).await;
     rig.stop();
-    rig.execute("UPDATE node_key SET sequence = 5000, last_digest = NULL");
+    rig.execute("UPDATE heard SET sequence = 5000, last_digest = NULL");
     rig.execute("DELETE FROM beat");
     rig.server_down().await;
     rig.server_up().await;

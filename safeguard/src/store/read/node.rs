@@ -14,21 +14,16 @@ const HOURS: i64 = 48;
 /// When the store cannot be read.
 pub fn node(db: &Connection, id: i64, now_ms: i64) -> rusqlite::Result<Option<NodeDetail>> {
     let sql = format!(
-        "SELECT {}, n.first_seen_ms, n.pending_time_ms, n.last_beat_ms, n.next_due_s, c.body
-         FROM node n LEFT JOIN content c ON c.id = n.content_id WHERE n.id = ?1",
+        "SELECT {}, n.first_seen_ms, n.pending_time_ms, h.last_beat_ms, h.next_due_s, c.body
+         FROM node n LEFT JOIN content c ON c.id = n.content_id LEFT JOIN heard h ON h.key_no = n.key_no WHERE n.id = ?1",
         row::NODE
     );
     let found = db.prepare_cached(&sql)?.query_row([id], begin).optional()?;
     let Some(mut detail) = found else { return Ok(None) };
-    detail.keys =
-        all(db, id, "key_id, enrolled_ms, retired_ms, sequence FROM node_key", "enrolled_ms DESC", 16, |row| {
-            Ok(NodeKey {
-                key_id: name(row, 0)?,
-                enrolled_ms: row.get(1)?,
-                retired_ms: row.get(2)?,
-                sequence: row.get(3)?,
-            })
-        })?;
+    let keys = "key_id, enrolled_ms, retired_ms, h.sequence FROM node_key k JOIN heard h ON h.key_no = k.key_no";
+    detail.keys = all(db, id, keys, "enrolled_ms DESC", 16, |row| {
+        Ok(NodeKey { key_id: name(row, 0)?, enrolled_ms: row.get(1)?, retired_ms: row.get(2)?, sequence: row.get(3)? })
+    })?;
     let results = "policy, pass, fail, excepted, unknown, manual, not_applicable FROM result";
     detail.policies = all(db, id, results, "policy", 64, |row| {
         let checks = row::tally(row, 1)?;
@@ -50,11 +45,7 @@ pub fn node(db: &Connection, id: i64, now_ms: i64) -> rusqlite::Result<Option<No
             declared: row.get::<_, Option<bool>>(4)? == Some(true),
         })
     })?;
-    detail.hours = all(db, id, "hour_ms, live, late, gaps FROM beat_hour", "hour_ms DESC", 48, |row| {
-        Ok(Hour { hour_ms: row.get(0)?, live: row.get(1)?, late: row.get(2)?, gaps: row.get(3)? })
-    })?;
-    detail.hours.retain(|hour| hour.hour_ms > now_ms.saturating_sub(HOURS * HOUR_MS));
-    detail.hours.reverse();
+    detail.hours = hours(db, id, now_ms)?;
     detail.events = events::events(db, Some(id), None, 50, None)?.items;
     detail.findings = of_node(db, id)?;
     Ok(Some(detail))
@@ -81,6 +72,19 @@ fn begin(row: &Row<'_>) -> rusqlite::Result<NodeDetail> {
         events: Vec::new(),
         findings: Vec::new(),
     })
+}
+
+/// The last 48 hours, the oldest first: summed up already, or beat by beat.
+fn hours(db: &Connection, id: i64, now_ms: i64) -> rusqlite::Result<Vec<Hour>> {
+    let sql = "SELECT hour_ms, sum(live), sum(late), sum(gaps) FROM (
+           SELECT hour_ms, live, late, gaps FROM beat_hour WHERE node_id = ?1
+           UNION ALL
+           SELECT b.received_ms - b.received_ms % 3600000 AS hour_ms, 1 - b.kind % 2, b.kind % 2, b.kind / 2
+           FROM beat b JOIN node_key k ON k.key_no = b.key_no WHERE k.node_id = ?1) every
+         WHERE hour_ms > ?2 GROUP BY hour_ms ORDER BY hour_ms";
+    let hour =
+        |row: &Row<'_>| Ok(Hour { hour_ms: row.get(0)?, live: row.get(1)?, late: row.get(2)?, gaps: row.get(3)? });
+    db.prepare_cached(sql)?.query_map([id, now_ms.saturating_sub(HOURS * HOUR_MS)], hour)?.collect()
 }
 
 fn of_node(db: &Connection, id: i64) -> rusqlite::Result<Vec<Finding>> {

@@ -67,8 +67,8 @@ fn rolls(db: &Connection, filter: &Filter, today: &str, overview: &mut Overview)
     let scope = Scope::of(filter);
 
     let sql = format!(
-        "SELECT n.cluster, n.tenant, coalesce(nullif(n.node_group, ''), '-'), count(*), count(n.assessed_ms), sum({LEFT_ALONE})
-         FROM node n WHERE {SCOPE} GROUP BY 1, 2, 3 LIMIT {ROLLS}"
+        "SELECT n.cluster, n.tenant, coalesce(nullif(n.node_group, ''), '-'), count(*), count(h.assessed_ms), sum({LEFT_ALONE})
+         FROM node n LEFT JOIN heard h ON h.key_no = n.key_no WHERE {SCOPE} GROUP BY 1, 2, 3 LIMIT {ROLLS}"
     );
     let mut values = scope.values(filter);
     values.push((":today", &today));

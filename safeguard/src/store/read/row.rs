@@ -7,8 +7,9 @@ use super::types::{Finding, Node, Tally};
 /// Columns of a [`Node`]; `n` is the node.
 pub(super) const NODE: &str = "
     n.id, n.tenant, n.account, n.region, n.instance_id, n.cluster, nullif(n.node_group, ''), n.node_name,
-    coalesce(n.image_id, ''), n.assurance, n.state, n.state_since_ms, n.reasons, n.last_live_ms, n.assessed_ms, n.simulated, n.ec2_state,
-    n.cluster_state,
+    coalesce(n.image_id, ''), n.assurance, n.state, n.state_since_ms, n.reasons,
+    (SELECT h.last_live_ms FROM heard h WHERE h.key_no = n.key_no), (SELECT h.assessed_ms FROM heard h WHERE h.key_no = n.key_no),
+    n.simulated, n.ec2_state, n.cluster_state,
     (SELECT coalesce(sum(r.pass), 0) FROM result r WHERE r.node_id = n.id),
     (SELECT coalesce(sum(r.fail), 0) FROM result r WHERE r.node_id = n.id),
     (SELECT coalesce(sum(r.excepted), 0) FROM result r WHERE r.node_id = n.id),

@@ -69,10 +69,6 @@ impl Writer<'_> {
             node.state.as_str(),
             node.since_ms,
             reasons,
-            heard_ms,
-            heard_ms,
-            75,
-            node.assessed_ms,
             content
         ])?;
         Ok(())
@@ -141,8 +137,10 @@ impl Writer<'_> {
         let key = Digest::of(format!("key {}", node.id).as_bytes());
         let minutes = (node.heard_ms.unwrap_or(node.born_ms) - node.born_ms) / MINUTE;
         let boot = format!("{:08x}-1f2e-4d3c-8b4a-{:012x}", chance.u32(..), chance.u64(..) >> 16);
-        self.key.execute(params![key.to_string(), node.id, key.to_string(), boot, node.born_ms, minutes])?;
         let Some(heard) = node.heard_ms else { return Ok(()) };
+        // Its key has its number.
+        self.key.execute(params![node.id, key.to_string(), boot, node.born_ms])?;
+        self.heard.execute(params![node.id, minutes, heard, node.assessed_ms])?;
         let hole = (chance.u32(0..8) == 0).then(|| chance.i64(3..40));
         for back in 0..48 {
             let hour = (node.now_ms.div_euclid(HOUR) - back) * HOUR;

@@ -13,8 +13,8 @@ const DAY_MS: i64 = 86_400_000;
 const TODAY_MS: i64 = 60_000;
 /// Keys whose beats are looked through at a time.
 const KEYS: u32 = 200;
-/// Between two passes over all keys.
-const TIDY_MS: i64 = 600_000;
+/// Between two passes over all keys: whole hours of beats are summed up and deleted, so more often there is nothing to do.
+const TIDY_MS: i64 = 3_600_000;
 /// Silences that begin within this time are counted together.
 const WINDOW_MS: i64 = 600_000;
 /// Fewer nodes that go missing are no incident, whatever their share.

@@ -40,7 +40,7 @@ async fn after_an_outage_the_newest_goes_first_and_the_gap_is_closed() {
     rig.stored_is("SELECT COUNT(*) FROM gap WHERE closed_ms IS NULL", 0).await;
     assert!(rig.stored::<i64>("SELECT COUNT(*) FROM gap") > 0, "there was a gap, and it was closed");
     assert_eq!(rig.stored::<i64>("SELECT COUNT(*) FROM gap WHERE declared <> 0"), 0, "by beats");
-    assert!(rig.stored::<i64>("SELECT COUNT(*) FROM beat WHERE kind = 1") >= 5, "late beats do not count as live");
+    assert!(rig.stored::<i64>("SELECT COUNT(*) FROM beat WHERE kind % 2 = 1") >= 5, "late beats do not count as live");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,7 +64,7 @@ impl Default for Server {
             certificate: None,
             key: None,
             state_dir: "/var/lib/safeguard-server".into(),
-            held_connections: 1_024,
+            held_connections: serve::MOST_HELD,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What is known of every node and key, in memory: what each beat is judged by. The registrar alone changes it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use safeguard_protocol::{Digest, Posture, PublicKey, State, Statement};
 
@@ -31,8 +32,8 @@ pub struct Key {
 /// A node.
 #[derive(Debug, Clone)]
 pub struct Node {
-    /// Who it is.
-    pub instance: Instance,
+    /// Who it is: the same that it is found by.
+    pub instance: Arc<Instance>,
     /// Cluster and name.
     pub place: [String; 2],
     /// Its node group.
@@ -59,7 +60,7 @@ pub struct Fleet {
     /// By number. Boxed: a table has more room than it has nodes, and half as much again while it grows.
     pub nodes: HashMap<i64, Box<Node>>,
     /// Numbers by instance.
-    pub instances: HashMap<Instance, i64>,
+    pub instances: HashMap<Arc<Instance>, i64>,
     /// Reports that are there.
     pub reports: HashSet<Digest>,
 }
@@ -71,8 +72,9 @@ impl Fleet {
         let mut fleet = Self::default();
         for row in loaded.nodes {
             let enrolled = row.assurance != safeguard_protocol::Assurance::None.as_str();
-            fleet.instances.insert(row.instance.clone(), row.id);
-            fleet.nodes.insert(row.id, Box::new(node(row, enrolled)));
+            let (id, node) = (row.id, Box::new(node(row, enrolled)));
+            fleet.instances.insert(node.instance.clone(), id);
+            fleet.nodes.insert(id, node);
         }
         for row in loaded.keys {
             let Ok(public) = row.public_key.parse::<PublicKey>() else { continue };
@@ -95,7 +97,7 @@ fn node(row: NodeRow, enrolled: bool) -> Node {
     let list = |json: &str| serde_json::from_str::<Vec<String>>(json).unwrap_or_default();
     let state = State::ALL.into_iter().find(|state| state.as_str() == row.state).unwrap_or(State::NeverEnrolled);
     Node {
-        instance: row.instance,
+        instance: Arc::new(row.instance),
         place: row.place,
         group: row.group,
         key: None,

@@ -16,17 +16,21 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use caller::Caller;
 pub(crate) use caller::ComesAgain;
 use converse::converse;
 
 mod caller;
 mod converse;
+mod framed;
+mod records;
 mod resumed;
+mod wire;
 
 /// Connections at the same time that are not held: ten thousand nodes that come back at once have room. 28 KiB each are 336 MiB.
 const CONNECTIONS: usize = 12_288;
-/// Connections that may be held from beat to beat, beside those: of ten thousand nodes. 10 KiB each are 120 MiB: with both, the unit's 512
-/// (systemd/safeguard.service) are enough.
+/// Connections that may be held from beat to beat, beside those: of ten thousand nodes. At rest each is between one and two KiB; 10 KiB
+/// where rustls has to stay (see `wire`), which are 120 MiB: with both, the unit's 512 (systemd/safeguard.service) are enough.
 pub(crate) const MOST_HELD: u16 = 12_288;
 /// For a TLS handshake, for the head of a request, and for a good-bye; also how long an idle connection is kept that is not held for a
 /// node.
@@ -59,19 +63,31 @@ pub fn tls(certificates: &Path, key: &Path) -> io::Result<TlsAcceptor> {
     config.ticketer = Ticketer::new().map_err(io::Error::other)?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
+    // For connections that rest: see `records`.
+    config.enable_secret_extraction = true;
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// What all connections share.
+struct Host {
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    /// Room for connections that are held.
+    held: Arc<Semaphore>,
+    shutdown: Shutdown,
 }
 
 /// Answers until the shutdown, and then what is under way. `held`: for so many nodes the connection is held from beat to beat.
 pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Router, held: u16, shutdown: Shutdown) {
     let room = Arc::new(Semaphore::new(CONNECTIONS + usize::from(held)));
     let held = Arc::new(Semaphore::new(held.into()));
+    let host = Arc::new(Host { tls, router, held, shutdown });
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             Some(_) = connections.join_next() => continue,
-            () = shutdown.requested() => break,
+            () = host.shutdown.requested() => break,
         };
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
@@ -86,19 +102,7 @@ pub async fn serve(listener: TcpListener, tls: Option<TlsAcceptor>, router: Rout
         let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
         // Only latency suffers when this fails.
         drop(stream.set_nodelay(true));
-        let (router, tls, held, shutdown) = (router.clone(), tls.clone(), held.clone(), shutdown.clone());
-        connections.spawn(async move {
-            match tls {
-                None => converse(stream, peer, router, held, shutdown).await,
-                Some(tls) => {
-                    // Boxed, both: the task has the size of all that is in it at any time, as often as it is handed on.
-                    if let Ok(Ok(stream)) = Box::pin(tokio::time::timeout(HEAD, tls.accept(stream))).await {
-                        converse(Box::new(stream), peer, router, held, shutdown).await;
-                    }
-                }
-            }
-            drop(permit);
-        });
+        connections.spawn(converse(stream, Caller::new(host.clone(), peer, permit)));
     }
     drop(listener);
     let end = async { while connections.join_next().await.is_some() {} };

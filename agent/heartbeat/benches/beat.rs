@@ -2,7 +2,7 @@
 //!
 //! The safeguard runs in a process of its own. In this one a node beats, or several, each with a thread and a third of a second between
 //! its beats, each of them with names of controls as after a bad day: keeps them on the disk, sends them by TLS on loopback, and verifies
-//! the reply. The safeguard holds HELD connections from beat to beat (1,024, as by default). With none, and beyond them, a node hangs up
+//! the reply. The safeguard holds HELD connections from beat to beat (12,288, as by default). With none, and beyond them, a node hangs up
 //! after each beat and takes up the TLS session with the next. What is told is the CPU that the kernel counted for the whole process,
 //! and the longest body. No log.
 //!
@@ -71,7 +71,7 @@ async fn main() {
     }
     let mut words = std::env::args().skip(1).filter(|word| !word.starts_with('-'));
     let mut number = |default: u32| words.next().map_or(default, |word| word.parse().unwrap());
-    let (beats, nodes, held) = (number(100), number(1), number(1_024));
+    let (beats, nodes, held) = (number(100), number(1), number(12_288));
     let wake = a_wake().await;
     let dir = tempfile::tempdir().unwrap();
     let server = dir.path().join("server");

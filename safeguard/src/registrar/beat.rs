@@ -253,7 +253,7 @@ impl Registrar {
 
 /// What the webhook tells of a change (docs/webhook.md).
 fn told(node_id: i64, node: &Node, posture: &Posture, now_ms: i64) -> serde_json::Value {
-    let [tenant, account, region, instance_id] = &node.instance;
+    let [tenant, account, region, instance_id] = &*node.instance;
     let [cluster, name] = &node.place;
     json!({
         "version": 1,

@@ -1,5 +1,7 @@
 //! One enrolment whose proofs hold: whose key it is from now on.
 
+use std::sync::Arc;
+
 use safeguard_protocol::{Assurance, Code, Enrolment, Opened, Posture, State};
 use serde_json::json;
 
@@ -18,7 +20,8 @@ impl Registrar {
         now_ms: i64,
     ) -> rusqlite::Result<Result<Known, Refused>> {
         let said = &opened.content;
-        let instance = [&said.tenant, &verified.account, &verified.region, &verified.instance_id].map(Clone::clone);
+        let instance = [&said.tenant, &verified.account, &verified.region, &verified.instance_id];
+        let instance = Arc::new(instance.map(Clone::clone));
         let existing = self.fleet.instances.get(&instance).copied();
         let known = self.fleet.keys.get(opened.key.as_bytes()).cloned();
         let kind = match self.judge_key(known.as_ref(), existing, verified) {
@@ -36,7 +39,7 @@ impl Registrar {
         let public_key = opened.key.to_string();
         let before = existing.and_then(|id| self.fleet.nodes.get(&id)).and_then(|node| node.key);
         let chain = known.as_ref().map(|key| key.chain).unwrap_or_default();
-        let [tenant, account, region, id] = &instance;
+        let [tenant, account, region, id] = &*instance;
         let enrolling = Enrolling {
             instance: [tenant, account, region, id],
             place: [&said.cluster, &said.node_name],

@@ -1,6 +1,7 @@
 //! What EC2 says of instances: who should be there and never spoke, and who is gone.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use safeguard_protocol::{Posture, State};
 use serde_json::json;
@@ -39,7 +40,7 @@ impl Registrar {
         }
         let mut listed = HashSet::new();
         for (tenant, instance) in belonging {
-            let key = [tenant, account, region, &instance.instance_id].map(Clone::clone);
+            let key = Arc::new([tenant, account, region, &instance.instance_id].map(Clone::clone));
             let known = self.fleet.instances.get(&key).copied();
             let id = match (known, instance.state) {
                 (None, InstanceState::Terminated | InstanceState::ShuttingDown) => continue,
@@ -69,7 +70,7 @@ impl Registrar {
     fn expected(
         &mut self,
         batch: &Batch<'_>,
-        key: &[String; 4],
+        key: &Arc<[String; 4]>,
         instance: &Instance,
         now_ms: i64,
     ) -> rusqlite::Result<i64> {

@@ -1,11 +1,14 @@
 //! Who is at the other end of a connection: whether it may stay though it says nothing.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue, Request, Response, Version, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Host;
 
 /// How long a connection is held for a node that was told so: two beats and a half, and less than the 350 seconds after which AWS network
 /// load balancers and NAT gateways forget it. Application load balancers end it after 60 by default: the node then takes another.
@@ -20,16 +23,18 @@ const TIMEOUT: HeaderValue = HeaderValue::from_static("timeout=150");
 pub(crate) struct ComesAgain;
 
 /// What is known of who is connected.
-#[derive(Debug)]
 pub(super) struct Caller {
-    room: Arc<Semaphore>,
+    pub(super) host: Arc<Host>,
+    pub(super) peer: SocketAddr,
     held: OnceLock<OwnedSemaphorePermit>,
     rests: AtomicBool,
+    /// As long as it is connected.
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Caller {
-    pub(super) fn new(room: Arc<Semaphore>) -> Self {
-        Self { room, held: OnceLock::new(), rests: AtomicBool::new(false) }
+    pub(super) fn new(host: Arc<Host>, peer: SocketAddr, permit: OwnedSemaphorePermit) -> Arc<Self> {
+        Arc::new(Self { host, peer, held: OnceLock::new(), rests: AtomicBool::new(false), _permit: permit })
     }
 
     /// Whether who asks this means to ask more.
@@ -53,7 +58,8 @@ impl Caller {
     pub(super) fn answers<B>(&self, response: &mut Response<B>, stays: bool) {
         let comes_again = response.extensions().get::<ComesAgain>().is_some();
         let is_held = self.held.get().is_some();
-        let takes = || Arc::clone(&self.room).try_acquire_owned().is_ok_and(|permit| self.held.set(permit).is_ok());
+        let takes =
+            || Arc::clone(&self.host.held).try_acquire_owned().is_ok_and(|permit| self.held.set(permit).is_ok());
         if stays && comes_again && (is_held || takes()) {
             response.headers_mut().insert(KEEP_ALIVE, TIMEOUT);
             self.rests.store(true, Ordering::Relaxed);

@@ -1,12 +1,11 @@
-//! One connection: HTTP/1.1 while something is said. A connection that is held for a node keeps no more in between than its TLS.
+//! One connection: HTTP/1.1 while something is said. A connection that is held for a node keeps no more in between than two keys.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
 use axum::response::IntoResponse as _;
@@ -14,51 +13,50 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use safeguard_daemon::shutdown::Shutdown;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_service::Service as _;
 
 use super::caller::{Caller, HELD};
 use super::resumed::Resumed;
+use super::wire::Wire;
 use super::{HEAD, HEAD_BYTES, WHOLE};
 
-/// Answers what is asked over a connection, until it ends. `room` is what is left of connections that may be held.
-pub(super) async fn converse<S>(stream: S, peer: SocketAddr, router: Router, room: Arc<Semaphore>, shutdown: Shutdown)
+/// Answers what is asked over a connection, until it ends. Ten thousand of these are at rest: what is large is boxed, and ends before.
+pub(super) async fn converse<S>(stream: S, caller: Arc<Caller>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let caller = Arc::new(Caller::new(room));
-    let mut stream = Resumed::new(stream);
+    let wire = match &caller.host.tls {
+        None => Wire::Plain(stream),
+        Some(tls) => match Box::pin(timeout(HEAD, Wire::accept(tls.clone(), stream))).await {
+            Ok(Ok(wire)) => wire,
+            _ => return,
+        },
+    };
+    let mut stream = Resumed::new(wire);
     loop {
-        // Boxed: the buffers of HTTP, and all that an answer needs, are given back before a rest, which most of a minute is.
-        match Box::pin(speak(stream, peer, &router, &caller, &shutdown)).await {
-            Some(spoken) => stream = spoken,
-            None => return,
+        match Box::pin(speak(stream, &caller)).await {
+            Some(Ok(spoken)) => stream = spoken,
+            _ => return,
         }
-        if !rest(&mut stream, &shutdown).await {
+        if !rest(&mut stream, &caller.host.shutdown).await {
             return;
         }
     }
 }
 
-/// Answers until the connection ends; gives it if it is held instead.
-async fn speak<S>(
-    stream: Resumed<S>,
-    peer: SocketAddr,
-    router: &Router,
-    caller: &Arc<Caller>,
-    shutdown: &Shutdown,
-) -> Option<Resumed<S>>
+/// Answers until the connection ends; gives it, ready to rest, if it is held instead.
+async fn speak<S>(stream: Resumed<Wire<S>>, caller: &Arc<Caller>) -> Option<io::Result<Resumed<Wire<S>>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     caller.begins();
-    let (router, asker) = (router.clone(), caller.clone());
+    let asker = caller.clone();
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(peer));
+        request.extensions_mut().insert(ConnectInfo(asker.peer));
         // Also one that came while the answer before was on its way out.
         asker.begins();
-        let (mut router, caller, stays) = (router.clone(), asker.clone(), Caller::stays(&request));
+        let (mut router, caller, stays) = (asker.host.router.clone(), asker.clone(), Caller::stays(&request));
         Box::pin(async move {
             let mut response = match timeout(WHOLE, router.call(request)).await {
                 Ok(Ok(response)) => response,
@@ -89,7 +87,7 @@ where
         });
         tokio::select! {
             ended = end => Some(ended),
-            () = shutdown.requested() => None,
+            () = caller.host.shutdown.requested() => None,
         }
     };
     match ended {
@@ -101,7 +99,7 @@ where
             // Where the end of an answer is still in a buffer of HTTP it is lost, and what comes next would be taken for it.
             if ended.is_ok() && caller.rests() && stream.is_flushed() {
                 stream.put_back(&parts.read_buf);
-                return Some(stream);
+                return Some(stream.map(Wire::rested));
             }
             drop(timeout(HEAD, stream.shutdown()).await);
             None

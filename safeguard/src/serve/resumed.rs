@@ -27,6 +27,11 @@ impl<S> Resumed<S> {
         Self { read: Bytes::new(), stream, patience: None, flushed: true }
     }
 
+    /// With what the stream changes.
+    pub(super) fn map(self, change: impl FnOnce(S) -> Result<S>) -> Result<Self> {
+        Ok(Self { stream: change(self.stream)?, ..self })
+    }
+
     /// All that was written is on its way.
     pub(super) fn is_flushed(&self) -> bool {
         self.flushed

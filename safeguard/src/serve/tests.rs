@@ -39,9 +39,17 @@ fn connected(room: &Arc<Semaphore>) -> DuplexStream {
 
 fn connected_until(room: &Arc<Semaphore>, shutdown: &Shutdown) -> DuplexStream {
     let (here, there) = duplex(64 * 1024);
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    tokio::spawn(converse(there, peer, router(), room.clone(), shutdown.clone()));
+    tokio::spawn(converse(there, caller(room, shutdown)));
     here
+}
+
+fn caller(room: &Arc<Semaphore>, shutdown: &Shutdown) -> Arc<Caller> {
+    let host = Host { tls: None, router: router(), held: room.clone(), shutdown: shutdown.clone() };
+    Caller::new(
+        host.into(),
+        SocketAddr::from(([127, 0, 0, 1], 1)),
+        Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+    )
 }
 
 fn room(for_so_many: usize) -> Arc<Semaphore> {
@@ -123,8 +131,7 @@ async fn a_body_that_nobody_reads_holds_no_further_request() {
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_is_given_up() {
     let (here, there) = duplex(64);
-    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-    let over = tokio::spawn(converse(there, peer, router(), room(1), Shutdown::new()));
+    let over = tokio::spawn(converse(there, caller(&room(1), &Shutdown::new())));
     let (_reads, mut writes) = tokio::io::split(here);
     let begin = Instant::now();
     writes.write_all(ASK.as_bytes()).await.unwrap();

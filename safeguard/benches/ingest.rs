@@ -7,7 +7,8 @@
 //!
 //! With `plain`, or without a word, beats come over 64 connections that are kept, as behind a load balancer that speaks TLS. With `tls`
 //! each node has a connection of its own, as the agent does: it ends with the beat, unless the server says that it is held, and the next
-//! takes up its TLS session. HELD is `server.held_connections`.
+//! takes up its TLS session. HELD is `server.held_connections`. Beats repeat the nonce of their enrolment, which is good for five minutes:
+//! after them they count as late, and late ones have no connection held.
 
 #![expect(
     clippy::print_stdout,

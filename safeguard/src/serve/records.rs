@@ -37,6 +37,8 @@ pub(super) struct Records<S> {
     spoken: Option<Box<Spoken>>,
     /// The client has said that nothing more comes.
     ended: bool,
+    /// Something came that cannot be believed: nothing after it is read, and no good-bye is said.
+    failed: bool,
     closed: bool,
 }
 
@@ -70,7 +72,7 @@ impl<S> Records<S> {
     pub(super) fn new(stream: S, secrets: ExtractedSecrets) -> Self {
         let direction = |(sequence, secrets)| Direction { secrets, sequence };
         let (reads, writes) = (direction(secrets.rx), direction(secrets.tx));
-        Self { stream, reads, writes, spoken: None, ended: false, closed: false }
+        Self { stream, reads, writes, spoken: None, ended: false, failed: false, closed: false }
     }
 
     /// Gives back what is not needed while nothing is said.
@@ -203,7 +205,18 @@ fn unfit(what: &'static str) -> Error {
 
 impl<S: AsyncRead + Unpin> AsyncRead for Records<S> {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        let records = &mut *self;
+        if self.failed {
+            return Poll::Ready(Err(unfit("after a record that does not count")));
+        }
+        let polled = self.poll_open(context, into);
+        self.failed = matches!(polled, Poll::Ready(Err(_)));
+        polled
+    }
+}
+
+impl<S: AsyncRead + Unpin> Records<S> {
+    fn poll_open(&mut self, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
+        let records = self;
         while !records.ended {
             if let Some(spoken) = &mut records.spoken {
                 if !spoken.opened.is_empty() {
@@ -263,7 +276,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        if !self.closed {
+        if !self.closed && !self.failed {
             self.closed = true;
             self.seal(ALERT, &[IoSlice::new(&CLOSE_NOTIFY)])?;
         }

@@ -1,4 +1,4 @@
-//! Against rustls as a client, in memory. OpenSSL as a client is in `serve/tests.rs`.
+//! Against rustls as a client, in memory. OpenSSL as a client is in `tests/it/tls.rs`.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
@@ -330,4 +330,16 @@ async fn new_keys_before_the_rest_are_the_keys_of_it() {
     assert_eq!(client.receive(19).await, b"taken with new keys");
     client.send(b"a beat").await;
     assert_eq!(hear(&mut wire, 6).await, b"a beat");
+}
+
+#[tokio::test]
+async fn after_what_is_not_believed_nothing_is() {
+    let (mut wire, mut client) = rested().await;
+    let mut changed = client.seal(b"a beat");
+    changed[7] ^= 1;
+    let said = [changed, client.seal(b"another")].concat();
+    client.stream.write_all(&said).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(until_the_end(&mut wire).await, (Vec::new(), Some(ErrorKind::InvalidData)));
+    }
 }

@@ -29,8 +29,9 @@ mod wire;
 
 /// Connections at the same time that are not held: ten thousand nodes that come back at once have room. 28 KiB each are 336 MiB.
 const CONNECTIONS: usize = 12_288;
-/// Connections that may be held from beat to beat, beside those: of ten thousand nodes. At rest each is between one and two KiB; 10 KiB
-/// where rustls has to stay (see `wire`), which are 120 MiB: with both, the unit's 512 (systemd/safeguard.service) are enough.
+/// Connections that may be held from beat to beat, beside those: of ten thousand nodes. At rest each is between one and two KiB. Where rustls
+/// has to stay (see `wire`) it is 10 KiB, and where a record has begun some 20 more until the rest is over: with thousands of nodes that mean
+/// harm, the unit's 512 MiB (systemd/safeguard.service) are what ends it.
 pub(crate) const MOST_HELD: u16 = 12_288;
 /// For a TLS handshake, for the head of a request, and for a good-bye; also how long an idle connection is kept that is not held for a
 /// node.

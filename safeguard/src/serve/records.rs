@@ -21,6 +21,8 @@ const MOST_SEALED: usize = MOST + 256;
 const LEAST_SEALED: usize = 1 + MAX_TAG_LEN;
 /// Records under one key: less than half of what AES-GCM allows (5.5). A node that beats once a minute needs 15 years for them.
 const MOST_RECORDS: u64 = 1 << 23;
+/// Records in a row without content, as many as rustls lets pass: a client could keep us busy with them, and no deadline would notice.
+const MOST_EMPTY: u8 = 32;
 /// What is read at once: a beat and its head are one piece.
 const PIECE: usize = 4_096;
 
@@ -35,6 +37,8 @@ pub(super) struct Records<S> {
     writes: Direction,
     /// None at rest.
     spoken: Option<Box<Spoken>>,
+    /// Records in a row that had no content.
+    empty: u8,
     /// The client has said that nothing more comes.
     ended: bool,
     /// Something came that cannot be believed: nothing after it is read, and no good-bye is said.
@@ -72,7 +76,7 @@ impl<S> Records<S> {
     pub(super) fn new(stream: S, secrets: ExtractedSecrets) -> Self {
         let direction = |(sequence, secrets)| Direction { secrets, sequence };
         let (reads, writes) = (direction(secrets.rx), direction(secrets.tx));
-        Self { stream, reads, writes, spoken: None, ended: false, failed: false, closed: false }
+        Self { stream, reads, writes, spoken: None, empty: 0, ended: false, failed: false, closed: false }
     }
 
     /// Gives back what is not needed while nothing is said.
@@ -226,7 +230,15 @@ impl<S: AsyncRead + Unpin> Records<S> {
                     break;
                 }
                 match spoken.open(&mut records.reads)? {
-                    Some(Record::Data) => continue,
+                    Some(Record::Data) if !spoken.opened.is_empty() => {
+                        records.empty = 0;
+                        continue;
+                    }
+                    Some(Record::Data) if records.empty < MOST_EMPTY => {
+                        records.empty += 1;
+                        continue;
+                    }
+                    Some(Record::Data) => return Poll::Ready(Err(unfit("too many records without content"))),
                     Some(Record::Goodbye) => {
                         records.ended = true;
                         break;
@@ -284,3 +296,6 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests;

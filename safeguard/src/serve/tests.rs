@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::*;
 
-const ASK: &str = "POST /beat HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbeat";
+pub(super) const ASK: &str = "POST /beat HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbeat";
 const PAGE: &str = "GET /page HTTP/1.1\r\nhost: x\r\n\r\n";
 const LONG: &str = "GET /long HTTP/1.1\r\nhost: x\r\n\r\n";
 
@@ -39,20 +39,17 @@ fn connected(room: &Arc<Semaphore>) -> DuplexStream {
 
 fn connected_until(room: &Arc<Semaphore>, shutdown: &Shutdown) -> DuplexStream {
     let (here, there) = duplex(64 * 1024);
-    tokio::spawn(converse(there, caller(room, shutdown)));
+    tokio::spawn(converse(there, caller(None, room, shutdown)));
     here
 }
 
-fn caller(room: &Arc<Semaphore>, shutdown: &Shutdown) -> Arc<Caller> {
-    let host = Host { tls: None, router: router(), held: room.clone(), shutdown: shutdown.clone() };
-    Caller::new(
-        host.into(),
-        SocketAddr::from(([127, 0, 0, 1], 1)),
-        Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
-    )
+pub(super) fn caller(tls: Option<TlsAcceptor>, room: &Arc<Semaphore>, shutdown: &Shutdown) -> Arc<Caller> {
+    let host = Host { tls, router: router(), held: room.clone(), shutdown: shutdown.clone() };
+    let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+    Caller::new(host.into(), SocketAddr::from(([127, 0, 0, 1], 1)), permit)
 }
 
-fn room(for_so_many: usize) -> Arc<Semaphore> {
+pub(super) fn room(for_so_many: usize) -> Arc<Semaphore> {
     Arc::new(Semaphore::new(for_so_many))
 }
 
@@ -131,7 +128,7 @@ async fn a_body_that_nobody_reads_holds_no_further_request() {
 #[tokio::test(start_paused = true)]
 async fn who_does_not_read_is_given_up() {
     let (here, there) = duplex(64);
-    let over = tokio::spawn(converse(there, caller(&room(1), &Shutdown::new())));
+    let over = tokio::spawn(converse(there, caller(None, &room(1), &Shutdown::new())));
     let (_reads, mut writes) = tokio::io::split(here);
     let begin = Instant::now();
     writes.write_all(ASK.as_bytes()).await.unwrap();

@@ -1,6 +1,6 @@
 //! What HTTP is spoken over: a stream as it is, or TLS on it.
 
-use std::io::{Error, IoSlice, Result};
+use std::io::{Error, IoSlice, Result, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -11,6 +11,11 @@ use tokio_rustls::server::TlsStream;
 
 use super::framed::Framed;
 use super::records::Records;
+
+/// What all of them are.
+trait Stream: AsyncRead + AsyncWrite + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Stream for S {}
 
 /// A connection.
 pub(super) enum Wire<S> {
@@ -23,6 +28,14 @@ pub(super) enum Wire<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    fn stream(&mut self) -> Pin<&mut (dyn Stream + '_)> {
+        match self {
+            Self::Plain(stream) => Pin::new(stream),
+            Self::Tls(stream) => Pin::new(&mut **stream),
+            Self::Records(stream) => Pin::new(&mut **stream),
+        }
+    }
+
     /// Answers a TLS handshake.
     pub(super) async fn accept(tls: TlsAcceptor, stream: S) -> Result<Self> {
         Ok(Self::Tls(Box::new(tls.accept(Framed::new(stream)).await?)))
@@ -43,6 +56,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Lets go of rustls where it has nothing under way in either direction.
     fn folded(mut tls: Box<TlsStream<Framed<S>>>) -> Result<Self> {
         let (framed, session) = tls.get_mut();
+        // Where the client asked for new keys rustls seals with them already, and tells with what it writes next. Let it.
+        let _: usize = session.writer().write(&[])?;
         let whole = framed.is_between_records() && !session.wants_write();
         let spoken = session.protocol_version() == Some(ProtocolVersion::TLSv1_3);
         let state = session.process_new_packets().map_err(Error::other)?;
@@ -57,21 +72,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, into),
-            Self::Tls(stream) => Pin::new(stream).poll_read(context, into),
-            Self::Records(stream) => Pin::new(stream).poll_read(context, into),
-        }
+        self.get_mut().stream().poll_read(context, into)
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Records(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        self.get_mut().stream().poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -79,11 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-            Self::Records(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
+        self.get_mut().stream().poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -95,19 +98,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
-            Self::Records(stream) => Pin::new(stream).poll_flush(context),
-        }
+        self.get_mut().stream().poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Records(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        self.get_mut().stream().poll_shutdown(context)
     }
 }
 

@@ -84,11 +84,15 @@ fn bridge(to: SocketAddr, ca: PathBuf, suite: &'static str) -> (String, Receiver
                 "-quiet",
                 "-verify_quiet",
                 "-no_ign_eof",
+                "-nocommands",
                 "-verify_return_error",
             ]);
             openssl.args(["-ciphersuites", suite, "-servername", "localhost", "-connect", &to.to_string()]);
             let openssl = openssl.arg("-CAfile").arg(&ca).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-            tells.send(std::thread::spawn(move || bridged(asks.unwrap(), openssl))).unwrap();
+            let connection = std::thread::spawn(move || bridged(asks.unwrap(), openssl));
+            if tells.send(connection).is_err() {
+                break;
+            }
         }
     });
     (url, connections)

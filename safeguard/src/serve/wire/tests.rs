@@ -9,11 +9,14 @@ use rustls::crypto::aws_lc_rs::{ALL_CIPHER_SUITES, default_provider};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CipherSuite, ClientConfig, RootCertStore, SupportedCipherSuite};
+use safeguard_daemon::shutdown::Shutdown;
 use safeguard_standins::Tls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::time::timeout;
 
 use super::*;
+use crate::serve::converse::converse;
+use crate::serve::tests::{ASK, caller, room};
 
 /// A client whose bytes are in the test's hand.
 struct Client {
@@ -41,6 +44,17 @@ impl Client {
         self.stream.write_all(&sealed).await.unwrap();
     }
 
+    /// The handshake.
+    async fn greet(&mut self) {
+        while self.session.is_handshaking() {
+            self.send(b"").await;
+            if self.session.is_handshaking() {
+                assert!(self.take().await);
+            }
+        }
+        self.send(b"").await;
+    }
+
     /// Takes what has come; tells whether there was something.
     async fn take(&mut self) -> bool {
         let mut bytes = [0; 4_096];
@@ -51,6 +65,14 @@ impl Client {
             self.session.process_new_packets().unwrap();
         }
         read > 0
+    }
+
+    async fn until(&mut self, end: &[u8]) -> String {
+        let mut received = Vec::new();
+        while !received.ends_with(end) {
+            received.extend(self.receive(1).await);
+        }
+        String::from_utf8(received).unwrap()
     }
 
     async fn receive(&mut self, length: usize) -> Vec<u8> {
@@ -68,7 +90,7 @@ impl Client {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test writes the files that it reads")]
-async fn connected(suite: SupportedCipherSuite, room: usize) -> (Wire<DuplexStream>, Client) {
+fn meet(suite: SupportedCipherSuite, room: usize) -> (TlsAcceptor, Client, DuplexStream) {
     let (dir, tls) = (tempfile::tempdir().unwrap(), Tls::generate().unwrap());
     let (certificate, key) = (dir.path().join("certificate"), dir.path().join("key"));
     std::fs::write(&certificate, tls.certificate_pem()).unwrap();
@@ -82,22 +104,19 @@ async fn connected(suite: SupportedCipherSuite, room: usize) -> (Wire<DuplexStre
     let mut session = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
     session.set_buffer_limit(None);
     let (here, there) = duplex(room);
-    let mut client = Client { session, stream: there };
-    let acceptor = crate::serve::tls(&certificate, &key).unwrap();
+    (crate::serve::tls(&certificate, &key).unwrap(), Client { session, stream: there }, here)
+}
+
+async fn connected(suite: SupportedCipherSuite, room: usize) -> (Wire<DuplexStream>, Client) {
+    let (acceptor, mut client, here) = meet(suite, room);
     let accepted = tokio::spawn(async {
         let mut wire = Wire::accept(acceptor, here).await.unwrap();
+        // The ticket goes out with it, and may be more than there is room for.
         wire.write_all(b"welcome").await.unwrap();
         wire.flush().await.unwrap();
         wire
     });
-    while client.session.is_handshaking() {
-        let sealed = client.sealed();
-        client.stream.write_all(&sealed).await.unwrap();
-        if client.session.is_handshaking() {
-            assert!(client.take().await);
-        }
-    }
-    client.send(b"").await;
+    client.greet().await;
     assert_eq!(client.receive(7).await, b"welcome");
     (accepted.await.unwrap(), client)
 }
@@ -189,25 +208,13 @@ async fn with_tls_12_rustls_stays() {
 #[tokio::test]
 async fn a_rest_in_the_middle_of_something_loses_nothing() {
     let (mut wire, mut client) = rested().await;
-    let mut sealed = client.seal(b"one");
-    sealed.extend(client.seal(b"two"));
-    let reader = async {
-        let mut heard: Vec<u8> = Vec::new();
-        while heard.len() < 6 {
-            let mut byte = [0];
-            let read = timeout(Duration::from_millis(1), wire.read(&mut byte)).await;
-            heard.extend(&byte[..read.map_or(0, Result::unwrap)]);
-            wire = wire.rested().unwrap();
-        }
-        heard
-    };
-    let writer = async {
-        for byte in &sealed {
-            client.stream.write_all(&[*byte]).await.unwrap();
-            tokio::task::yield_now().await;
-        }
-    };
-    let (heard, ()) = tokio::join!(reader, writer);
+    let mut heard = Vec::new();
+    for byte in [client.seal(b"one"), client.seal(b"two")].concat() {
+        client.stream.write_all(&[byte]).await.unwrap();
+        let read = timeout(Duration::ZERO, wire.read_buf(&mut heard)).await;
+        assert!(matches!(read, Ok(Ok(_)) | Err(_)), "{read:?}");
+        wire = rest(wire);
+    }
     assert_eq!(heard, b"onetwo");
 }
 
@@ -234,59 +241,39 @@ async fn what_is_sealed_is_sent_in_its_order() {
     assert_eq!(client.session.reader().read(&mut [0]).unwrap(), 0, "no good-bye");
 }
 
-/// What came before is heard, and then nothing.
+/// What came before is heard, and then nothing. Of what no record begins with, not even the rest is waited for.
 #[tokio::test]
 async fn nobody_in_between_is_believed() {
-    type Change = fn(Vec<u8>) -> Vec<u8>;
-    let changes: [(&str, Change, ErrorKind); 9] = [
-        (
-            "a bit of the content",
-            |mut record| {
-                record[7] ^= 1;
-                record
-            },
-            ErrorKind::InvalidData,
-        ),
-        (
-            "a bit of the tag",
-            |mut record| {
-                *record.last_mut().unwrap() ^= 128;
-                record
-            },
-            ErrorKind::InvalidData,
-        ),
-        (
-            "another type",
-            |mut record| {
-                record[0] = 22;
-                record
-            },
-            ErrorKind::InvalidData,
-        ),
-        (
-            "a shorter length",
-            |mut record| {
-                record[4] -= 1;
-                record
-            },
-            ErrorKind::InvalidData,
-        ),
-        (
-            "a longer record than there may be",
-            |_| [&[23, 3, 3, 0x41, 1][..], &[1; 0x4101]].concat(),
-            ErrorKind::InvalidData,
-        ),
-        ("an empty record", |_| vec![23, 3, 3, 0, 0], ErrorKind::InvalidData),
-        ("an alert that is not sealed", |_| vec![21, 3, 3, 0, 2, 1, 0], ErrorKind::InvalidData),
-        ("HTTP without TLS", |_| b"POST /v1/beat HTTP/1.1\r\n".to_vec(), ErrorKind::InvalidData),
-        ("half of it", |record| record[..record.len() / 2].to_vec(), ErrorKind::UnexpectedEof),
+    type Change = fn(&mut Vec<u8>);
+    let changes: [(&str, Change); 8] = [
+        ("a bit of the content", |record| record[7] ^= 1),
+        ("a bit of the tag", |record| *record.last_mut().unwrap() ^= 128),
+        ("a shorter length", |record| record[4] -= 1),
+        ("another type", |record| *record = [&[22], &record[1..5]].concat()),
+        ("a longer record than there may be", |record| *record = vec![23, 3, 3, 0x41, 1]),
+        ("a record too short for its tag", |record| *record = vec![23, 3, 3, 0, 16]),
+        ("an alert that is not sealed", |record| *record = vec![21, 3, 3, 0, 2]),
+        ("HTTP without TLS", |record| *record = b"POST ".to_vec()),
     ];
-    for (what, change, kind) in changes {
+    for (what, change) in changes {
         let (mut wire, mut client) = rested().await;
-        let said = [client.seal(b"first"), change(client.seal(b"a beat"))].concat();
-        client.stream.write_all(&said).await.unwrap();
+        let (first, mut changed) = (client.seal(b"first"), client.seal(b"a beat"));
+        change(&mut changed);
+        client.stream.write_all(&[first, changed].concat()).await.unwrap();
+        let end = timeout(Duration::from_secs(5), until_the_end(&mut wire)).await;
+        assert_eq!(end.expect(what), (b"first".to_vec(), Some(ErrorKind::InvalidData)), "{what}");
+    }
+}
+
+/// Who ends a connection says so; anybody in between can cut it.
+#[tokio::test]
+async fn an_end_without_a_good_bye_is_none() {
+    for cut in [0, 9] {
+        let (mut wire, mut client) = rested().await;
+        let sealed = client.seal(b"a beat");
+        client.stream.write_all(&sealed[..cut]).await.unwrap();
         drop(client.stream);
-        assert_eq!(until_the_end(&mut wire).await, (b"first".to_vec(), Some(kind)), "{what}");
+        assert_eq!(until_the_end(&mut wire).await, (Vec::new(), Some(ErrorKind::UnexpectedEof)));
     }
 }
 
@@ -342,4 +329,37 @@ async fn after_what_is_not_believed_nothing_is() {
     for _ in 0..2 {
         assert_eq!(until_the_end(&mut wire).await, (Vec::new(), Some(ErrorKind::InvalidData)));
     }
+}
+
+/// rustls keeps its answer to the wish for new keys until it writes, and seals with them from then on: it has to stay until it is told.
+#[tokio::test]
+async fn new_keys_that_the_client_was_not_told_of_keep_rustls() {
+    let (mut wire, mut client) = connected(suite(CipherSuite::TLS13_AES_128_GCM_SHA256), 1 << 20).await;
+    client.session.refresh_traffic_keys().unwrap();
+    client.send(b"a beat").await;
+    assert_eq!(hear(&mut wire, 6).await, b"a beat");
+    for _ in 0..2 {
+        wire = wire.rested().unwrap();
+        wire.write_all(b"taken").await.unwrap();
+        wire.flush().await.unwrap();
+        assert_eq!(client.receive(5).await, b"taken");
+    }
+    rest(wire);
+}
+
+/// As docs/protocol.md says it: with rustls there would be an answer.
+#[tokio::test]
+async fn a_connection_that_is_held_rests() {
+    let (acceptor, mut client, here) = meet(suite(CipherSuite::TLS13_AES_128_GCM_SHA256), 1 << 20);
+    tokio::spawn(converse(here, caller(Some(acceptor), &room(1), &Shutdown::new())));
+    client.greet().await;
+    client.send(ASK.as_bytes()).await;
+    let answer = client.until(b"taken 4").await;
+    assert!(answer.contains("keep-alive: timeout=150"), "{answer}");
+    client.session.refresh_traffic_keys().unwrap();
+    client.send(ASK.as_bytes()).await;
+    while client.take().await {}
+    let mut more = Vec::new();
+    assert!(client.session.reader().read_to_end(&mut more).is_err(), "a good-bye after keys that are not known");
+    assert_eq!(more, b"");
 }

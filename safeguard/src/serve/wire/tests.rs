@@ -348,7 +348,7 @@ async fn new_keys_that_the_client_was_not_told_of_keep_rustls() {
 }
 
 /// As docs/protocol.md says it: with rustls there would be an answer.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_is_held_rests() {
     let (acceptor, mut client, here) = meet(suite(CipherSuite::TLS13_AES_128_GCM_SHA256), 1 << 20);
     tokio::spawn(converse(here, caller(Some(acceptor), &room(1), &Shutdown::new())));

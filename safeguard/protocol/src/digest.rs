@@ -4,11 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256, digest};
-use serde::{Deserialize, Serialize};
 
 /// The SHA-256 of something.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 /// Why a text is no digest.
@@ -60,7 +58,7 @@ impl Digest {
 impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("sha256:")?;
-        f.write_str(&hex(&self.0))
+        f.write_str(hex(&self.0).as_str())
     }
 }
 
@@ -79,19 +77,7 @@ impl FromStr for Digest {
     }
 }
 
-impl TryFrom<String> for Digest {
-    type Error = DigestError;
-
-    fn try_from(text: String) -> Result<Self, DigestError> {
-        text.parse()
-    }
-}
-
-impl From<Digest> for String {
-    fn from(digest: Digest) -> Self {
-        digest.to_string()
-    }
-}
+crate::text::as_text!(Digest);
 
 /// 64 lower-case hexadecimal digits as 32 bytes.
 pub(crate) fn unhex(digits: &str) -> Option<[u8; 32]> {
@@ -112,11 +98,24 @@ pub(crate) fn unhex(digits: &str) -> Option<[u8; 32]> {
     Some(value)
 }
 
+/// 64 lower-case hexadecimal digits, without an allocation: a statement and its reply have a dozen.
+pub(crate) struct Hex([u8; 64]);
+
+impl Hex {
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("hexadecimal digits are ASCII")
+    }
+}
+
 /// 32 bytes as 64 lower-case hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8; 32]) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+pub(crate) fn hex(bytes: &[u8; 32]) -> Hex {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    let digit = |nibble: u8| DIGITS[usize::from(nibble & 15)];
+    let mut digits = [0; 64];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(*byte)]);
+    }
+    Hex(digits)
 }
 
 #[cfg(test)]
@@ -134,6 +133,18 @@ mod tests {
     fn a_file_has_the_digest_of_its_bytes() {
         let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
         assert_eq!(Digest::of_reader(bytes.as_slice()).unwrap(), Digest::of(&bytes));
+    }
+
+    #[test]
+    fn it_is_a_string_in_json_however_that_is_written() {
+        let (digest, text) = (Digest::of(b""), format!("\"{}\"", Digest::of(b"")));
+        assert_eq!(serde_json::to_string(&digest).unwrap(), text);
+        let read = |json: &str| serde_json::from_str::<Digest>(json).map_err(|error| error.to_string());
+        assert_eq!(read(&text), Ok(digest));
+        assert_eq!(read(&text.replace('s', "\\u0073")), Ok(digest));
+        assert_eq!(serde_json::from_value(serde_json::json!(digest)).ok(), Some(digest));
+        assert!(read("1").unwrap_err().contains("expected a string"));
+        assert!(read("\"sha256:00\"").unwrap_err().contains("64 lower-case hexadecimal digits"));
     }
 
     #[test]

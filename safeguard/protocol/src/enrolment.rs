@@ -128,7 +128,7 @@ pub fn binding(tenant: &str, nonce: &str, key: &PublicKey) -> String {
     bytes.extend_from_slice(tenant.as_bytes());
     bytes.extend_from_slice(nonce.as_bytes());
     bytes.extend_from_slice(key.as_bytes());
-    crate::digest::hex(Digest::of(&bytes).as_bytes())
+    crate::digest::hex(Digest::of(&bytes).as_bytes()).as_str().to_owned()
 }
 
 /// What vouches for a node, from weak to strong.

@@ -117,8 +117,6 @@ pub struct Opened<T> {
     pub key: PublicKey,
     /// The digest of the payload's bytes: what the next statement and the reply refer to.
     pub digest: Digest,
-    /// The payload's bytes, as they were signed.
-    pub payload: Vec<u8>,
 }
 
 /// Room for a payload: most statements have no more bytes. A vector that grows by itself is copied each time.
@@ -130,17 +128,40 @@ fn json<T: Serialize>(content: &T, room: usize) -> serde_json::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What is signed (DSSE, "PAE"): lengths are decimal, in bytes.
-fn pre_authentication_encoding(media_type: &str, payload: &[u8]) -> Vec<u8> {
-    let head = format!("DSSEv1 {} {media_type} {} ", media_type.len(), payload.len());
-    [head.as_bytes(), payload].concat()
+/// What comes before a payload of so many bytes where it is signed (DSSE, "PAE"): lengths are decimal, in bytes.
+fn head(media_type: &str, len: usize) -> String {
+    format!("DSSEv1 {} {media_type} {len} ", media_type.len())
+}
+
+/// What was signed, in one piece.
+struct Signed {
+    bytes: Vec<u8>,
+    head: usize,
+}
+
+impl Signed {
+    /// `None` if the payload is not base64.
+    fn of(kind: Kind, encoded: &str) -> Option<Self> {
+        let padding = encoded.bytes().rev().take_while(|byte| *byte == b'=').count();
+        let len = (encoded.len() / 4 * 3).checked_sub(padding)?;
+        let head = head(kind.media_type(), len);
+        // The payload is decoded to where it is signed.
+        let mut bytes = Vec::with_capacity(head.len() + base64::decoded_len_estimate(encoded.len()));
+        bytes.extend_from_slice(head.as_bytes());
+        STANDARD.decode_vec(encoded, &mut bytes).ok()?;
+        (bytes.len() == head.len() + len).then_some(Self { bytes, head: head.len() })
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.bytes.get(self.head..).unwrap_or_default()
+    }
 }
 
 impl Envelope {
     /// Signs the bytes of a payload.
     #[must_use]
     pub fn seal(kind: Kind, payload: &[u8], key: &SigningKey) -> Self {
-        let signature = key.sign(&pre_authentication_encoding(kind.media_type(), payload));
+        let signature = key.sign(&[head(kind.media_type(), payload.len()).as_bytes(), payload].concat());
         Self {
             payload_type: kind.media_type().to_owned(),
             payload: STANDARD.encode(payload),
@@ -196,9 +217,9 @@ impl Envelope {
     /// # Errors
     /// When the payload is of another kind, the key is another one, or the signature or the payload is wrong.
     pub fn open<T: DeserializeOwned>(&self, kind: Kind, key: &PublicKey) -> Result<Opened<T>, EnvelopeError> {
-        let payload = self.verified(kind, key)?;
-        let content = serde_json::from_slice(&payload).map_err(EnvelopeError::Payload)?;
-        Ok(Opened { content, key: *key, digest: Digest::of(&payload), payload })
+        let signed = self.verified(kind, key)?;
+        let content = serde_json::from_slice(signed.payload()).map_err(EnvelopeError::Payload)?;
+        Ok(Opened { content, key: *key, digest: Digest::of(signed.payload()) })
     }
 
     /// Opens it with whichever of the trusted keys signed it.
@@ -221,7 +242,7 @@ impl Envelope {
         self.open(Kind::Enrolment, &claimed.public_key)
     }
 
-    fn verified(&self, kind: Kind, key: &PublicKey) -> Result<Vec<u8>, EnvelopeError> {
+    fn verified(&self, kind: Kind, key: &PublicKey) -> Result<Signed, EnvelopeError> {
         if self.payload_type != kind.media_type() {
             return Err(EnvelopeError::Kind { found: self.payload_type.chars().take(80).collect() });
         }
@@ -232,12 +253,12 @@ impl Envelope {
         if signature.keyid != id {
             return Err(EnvelopeError::UnknownKey(signature.keyid));
         }
-        let payload = STANDARD.decode(&self.payload).map_err(|_| EnvelopeError::Base64)?;
+        let signed = Signed::of(kind, &self.payload).ok_or(EnvelopeError::Base64)?;
         let sig = STANDARD.decode(&signature.sig).map_err(|_| EnvelopeError::Base64)?;
-        if !key.verifies(&pre_authentication_encoding(kind.media_type(), &payload), &sig) {
+        if !key.verifies(&signed.bytes, &sig) {
             return Err(EnvelopeError::Signature(id));
         }
-        Ok(payload)
+        Ok(signed)
     }
 }
 

@@ -16,6 +16,7 @@ pub mod limits;
 mod refusal;
 mod reply;
 mod statement;
+mod text;
 
 pub use digest::{Digest, DigestError};
 pub use enrolment::{Assurance, Enrolment, IdentityProof, Proofs, StsProof, binding};

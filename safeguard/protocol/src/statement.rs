@@ -85,7 +85,7 @@ pub struct Beat {
 }
 
 /// A program: what it says it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Program {
     /// Its version.
@@ -96,7 +96,7 @@ pub struct Program {
 }
 
 /// A policy that is evaluated.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// Its id, such as `cis-eks-1.8.0`.
@@ -106,7 +106,7 @@ pub struct Policy {
 }
 
 /// What the checks found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Assessment {
     /// When it began, in milliseconds since 1970.
@@ -136,7 +136,7 @@ fn is_zero(n: &u32) -> bool {
 }
 
 /// How many controls came out how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Counts {
     /// Held.
@@ -172,7 +172,7 @@ pub enum Verdict {
 }
 
 /// A control whose result changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Change {
     /// `policy/control`.
@@ -186,7 +186,7 @@ pub struct Change {
 }
 
 /// Exceptions that are in force.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Exceptions {
     /// How many controls are excepted on this node.
@@ -214,7 +214,7 @@ pub struct Membership {
 }
 
 /// Whether the cluster takes the node's role for a node's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RoleMapping {
     /// The cluster answered to a token of the role.

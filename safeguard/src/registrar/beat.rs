@@ -1,5 +1,7 @@
 //! One beat: judged by the chain of its key, stored, and what it changes of its node.
 
+use std::hash::{Hash, Hasher};
+
 use safeguard_protocol::{Code, Digest, Opened, Posture, Received, State, Statement};
 use serde::Serialize;
 use serde_json::json;
@@ -152,7 +154,7 @@ impl Registrar {
             let detail = json!({ "changed": assessment.changed, "more": assessment.changed_more });
             batch.event(Some(node_id), "drift", &detail, now_ms)?;
         }
-        let digest = Digest::of(&json_of(&Steady::of(statement)));
+        let digest = Steady::of(statement).digest();
         let as_before = |(before, at): &(Digest, i64)| *before == digest && now_ms - at < SAID_AGAIN_MS;
         if !node.content.as_ref().is_some_and(as_before) {
             let body = json_of(&Said { steady: Steady::of(statement), logs: &statement.logs, proxy: &statement.proxy });
@@ -284,7 +286,7 @@ fn speaks_for_another(statement: &Statement, instance: &[String; 4], place: &[St
 }
 
 /// What a node says that does not change with every beat.
-#[derive(Serialize)]
+#[derive(Serialize, Hash)]
 struct Steady<'a> {
     image_id: &'a str,
     program: &'a safeguard_protocol::Program,
@@ -308,6 +310,28 @@ impl<'a> Steady<'a> {
             ready: statement.membership.ready,
             role_mapping: statement.membership.role_mapping,
         }
+    }
+
+    /// Each beat asks for it, so nothing is written as JSON for it. Of another build it may be another one: what the node says is then stored
+    /// once more.
+    fn digest(&self) -> Digest {
+        let mut bytes = Bytes(Vec::with_capacity(1_024));
+        self.hash(&mut bytes);
+        Digest::of(&bytes.0)
+    }
+}
+
+/// What is hashed, as it is.
+struct Bytes(Vec<u8>);
+
+impl Hasher for Bytes {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// Nobody asks.
+    fn finish(&self) -> u64 {
+        0
     }
 }
 

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use axum::extract::ConnectInfo;
 use axum::http::StatusCode;
@@ -12,7 +13,7 @@ use axum::response::IntoResponse as _;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use safeguard_daemon::shutdown::Shutdown;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::time::timeout;
 use tower_service::Service as _;
 
@@ -20,6 +21,9 @@ use super::caller::{Caller, HELD};
 use super::resumed::Resumed;
 use super::wire::Wire;
 use super::{HEAD, HEAD_BYTES, WHOLE};
+
+/// Room for the request of a node: its beat has at most 4 KiB, and mostly less than 3.
+const FIRST_BYTES: usize = 4_096;
 
 /// Answers what is asked over a connection, until it ends. Ten thousand of these are at rest: what is large is boxed, and ends before.
 pub(super) async fn converse<S>(stream: S, caller: Arc<Caller>)
@@ -117,14 +121,19 @@ async fn rest<S>(stream: &mut Resumed<S>, shutdown: &Shutdown) -> bool
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut first = [0];
+    let begins = poll_fn(|context| {
+        // A request of a node whole, so that the kernel is asked once. It is here only while it is read.
+        let mut bytes = [0; FIRST_BYTES];
+        let mut first = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(&mut *stream).poll_read(context, &mut first))?;
+        stream.put_back(first.filled());
+        Poll::Ready(io::Result::Ok(!first.filled().is_empty()))
+    });
     let said = tokio::select! {
-        read = timeout(HELD, stream.read(&mut first)) => matches!(read, Ok(Ok(1..))),
+        begins = timeout(HELD, begins) => matches!(begins, Ok(Ok(true))),
         () = shutdown.requested() => false,
     };
-    if said {
-        stream.put_back(&first);
-    } else {
+    if !said {
         drop(timeout(HEAD, stream.shutdown()).await);
     }
     said

@@ -8,8 +8,23 @@ fn key(n: u8) -> SigningKey {
 #[test]
 fn what_is_signed_is_what_the_standard_says() {
     // The example of the DSSE specification.
-    let encoded = pre_authentication_encoding("http://example.com/HelloWorld", b"hello world");
-    assert_eq!(encoded, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+    assert_eq!(head("http://example.com/HelloWorld", 11), "DSSEv1 29 http://example.com/HelloWorld 11 ");
+    for len in 0..70 {
+        let payload = "x".repeat(len);
+        let signed = Signed::of(Kind::Refusal, &STANDARD.encode(&payload)).unwrap();
+        assert_eq!(signed.bytes, [head(Kind::Refusal.media_type(), len).as_bytes(), payload.as_bytes()].concat());
+        assert_eq!(signed.payload(), payload.as_bytes());
+    }
+}
+
+#[test]
+fn only_one_spelling_of_a_payload_is_taken() {
+    assert!(Signed::of(Kind::Refusal, "e30=").is_some());
+    for wrong in
+        ["e30", "e30==", "e30===", "=", "==", "====", "e3==", "e31=", "e30=e30=", "e3 =", "e30\n", "e30=\n", "-_8="]
+    {
+        assert!(Signed::of(Kind::Refusal, wrong).is_none(), "{wrong:?}");
+    }
 }
 
 #[test]

@@ -65,11 +65,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Resumed<S> {
         self.read.advance(most);
         if self.read.is_empty() {
             self.read = Bytes::new();
-            if into.remaining() > 0 {
-                // With what has come meanwhile: a request that was told by its first byte is then read at once. An end or an error will
-                // be there the next time, too.
-                drop(Pin::new(&mut self.stream).poll_read(context, into));
-            }
         }
         Poll::Ready(Ok(()))
     }
@@ -126,18 +121,5 @@ mod tests {
         let mut rest = String::new();
         stream.read_to_string(&mut rest).await.unwrap();
         assert_eq!((&two, rest.as_str()), (b"ab", "cdef"));
-    }
-
-    #[tokio::test]
-    async fn what_has_come_meanwhile_is_read_with_it_and_nothing_is_waited_for() {
-        let (here, mut there) = duplex(64);
-        let mut stream = Resumed::new(here);
-        let mut bytes = [0; 8];
-        stream.put_back(b"P");
-        assert_eq!(stream.read(&mut bytes).await.unwrap(), 1);
-        there.write_all(b"OST").await.unwrap();
-        stream.put_back(b"P");
-        assert_eq!(stream.read(&mut bytes).await.unwrap(), 4);
-        assert_eq!(&bytes[..4], b"POST");
     }
 }

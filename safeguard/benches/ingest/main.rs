@@ -44,6 +44,10 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 
+use crate::pace::Pace;
+
+mod pace;
+
 const ROLE: &str = "SAFEGUARD_BENCH_SERVE_IN";
 const HELD: &str = "SAFEGUARD_BENCH_HELD";
 const CONNECTIONS: usize = 64;
@@ -98,7 +102,7 @@ async fn main() {
     }
     let idle_rss = memory(pid, "VmRSS:");
     eprintln!("they beat once in {period} s for {seconds} s ...");
-    let (before, started) = (cpu(pid), Instant::now());
+    let (before, started, pace) = (cpu(pid), Instant::now(), Pace::start());
     let running: Vec<_> = lanes.into_iter().map(|lane| tokio::spawn(lane.beat(start, times, period))).collect();
     let (mut waits, mut resumed, mut carried) = (Vec::new(), 0, 0);
     for lane in running {
@@ -107,7 +111,7 @@ async fn main() {
         resumed += lane.1;
         carried += lane.2;
     }
-    let (took, used) = (started.elapsed(), cpu(pid) - before);
+    let (took, used, verification) = (started.elapsed(), cpu(pid) - before, pace.end());
     waits.sort_unstable();
     let at = |percent: usize| waits[(waits.len() - 1) * percent / 100].as_secs_f64() * 1e3;
     let count = u32::try_from(waits.len()).unwrap();
@@ -116,7 +120,13 @@ async fn main() {
         took.as_secs_f64(),
         f64::from(count) / took.as_secs_f64()
     );
-    println!("server CPU per beat      {:.0} us", used.as_secs_f64() * 1e6 / f64::from(count));
+    let per_beat = used.as_secs_f64() / f64::from(count);
+    println!("server CPU per beat      {:.0} us", per_beat * 1e6);
+    println!(
+        "a verification meanwhile {} us: a beat costs as much as {:.2}",
+        verification.as_micros(),
+        per_beat / verification.as_secs_f64()
+    );
     println!("answer                   p50 {:.1} ms, p99 {:.1} ms, most {:.1} ms", at(50), at(99), at(100));
     if tls.is_some() {
         let handshakes = count - carried;

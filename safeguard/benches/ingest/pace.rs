@@ -1,6 +1,6 @@
-//! How fast this machine is while it is measured. What other guests do on the same cores makes it slower by more than a half from one second to
-//! the next, and the kernel doesn't count that as steal. So a thread on each processor verifies a signature now and then: what a beat costs
-//! changes by the hour, how many verifications it costs hardly does.
+//! How fast this machine is while it is measured. Where other guests work on the same cores it may be slower by more than a half from one second
+//! to the next, which need not show as steal. So a thread on each processor verifies a signature now and then: how many verifications a beat
+//! costs changes less from hour to hour than how long it takes (docs/performance.md).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
